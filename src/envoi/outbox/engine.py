@@ -1,0 +1,266 @@
+"""This room opens the outbox's database: SQLite in one file, or PostgreSQL.
+
+* Transactions begin when we say so. On SQLite a write begins with BEGIN IMMEDIATE: a transaction
+  that reads first and writes later fails at once while another process commits, whatever the
+  busy time-out (RELIABILITY S2).
+* What a caller was promised is synced (`synchronous=FULL`, `synchronous_commit=on`). The worker's
+  marks need only survive the death of the process (DESIGN 4.7) and may ask for less.
+* Connections never cross a fork: a child sees another process id and makes its own.
+* An outbox file that was there and is gone is an outage, not a reason to make a new one (S6).
+"""
+
+import os
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from envoi.errors import InputError, OutboxUnavailableError
+from envoi.outbox import schema as schemas
+from envoi.outbox.failures import refused
+from envoi.outbox.tx import ConnectionTx
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection as SqliteConnection
+
+    from sqlalchemy import URL, Connection, Engine
+
+_SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+# A pool larger than this means something leaks; the worker and a page need one or two each.
+MAX_CONNECTIONS = 20
+# A connection that waits longer for a free place in the pool than this finds a stuck process.
+POOL_WAIT_S = 10
+# Any number that nobody else uses: "envoi" in hexadecimal ASCII.
+_UPGRADE_LOCK = 0x656E766F69
+
+
+class Database:
+    """The outbox's own connections.
+
+    Args:
+        url: `sqlite:///path` or `postgresql://...`; a SQLAlchemy URL with a driver is taken too.
+        schema: PostgreSQL schema of the tables; empty: the connection's own.
+        busy_timeout_ms: How long a write waits for another process's. Too short refuses mail
+            beside a busy application, too long blocks the caller. Default 2_000.
+        must_exist: Refuse to make the SQLite file; the worker and every list ask for it.
+    """
+
+    def __init__(
+        self, url: str, *, schema: str = "", busy_timeout_ms: int = 2_000, must_exist: bool = False
+    ) -> None:
+        """Parse the address; nothing is opened before it is needed."""
+        if schema and not _SCHEMA_NAME.fullmatch(schema):
+            raise InputError(f"outbox.schema: expected a lower case name, got {schema!r}")
+        self._url = parse_url(url)
+        self.dialect = self._url.get_backend_name()
+        if schema and self.dialect == "sqlite":
+            raise InputError("outbox.schema: SQLite has no schemas; leave it empty")
+        self.schema = schema
+        self.busy_timeout_ms = busy_timeout_ms
+        self._must_exist = must_exist
+        self._engines: dict[bool, Engine] = {}
+        self._pid = os.getpid()
+        self._lock = Lock()
+        self._file_id: tuple[int, int] | None = None
+
+    def __repr__(self) -> str:
+        """Show where it is, without the password."""
+        return f"Database({self._url.render_as_string(hide_password=True)!r})"
+
+    @property
+    def url(self) -> "URL":
+        """The address as SQLAlchemy understands it; its text form hides the password."""
+        return self._url
+
+    @contextmanager
+    def write(self, *, is_synced: bool = True) -> Generator[ConnectionTx]:
+        """Open a write transaction of our own; commit at its end, roll back on an error.
+
+        Args:
+            is_synced: Whether the commit must survive a power cut. False is for marks whose loss
+                can only cause a second copy with the same Message-ID.
+
+        Raises:
+            OutboxUnavailableError: Not reachable, locked, full or read-only.
+        """
+        with self._begun(is_write=True, is_synced=is_synced) as connection:
+            tx = ConnectionTx(connection, schema=self.schema)
+            if not is_synced and self.dialect == "postgresql":
+                tx.execute("SET LOCAL synchronous_commit = off", {})
+            yield tx
+
+    @contextmanager
+    def read(self) -> Generator[ConnectionTx]:
+        """Open a read transaction of our own: one consistent view, no lock that blocks writers."""
+        with self._begun(is_write=False, is_synced=True) as connection:
+            yield ConnectionTx(connection, schema=self.schema)
+
+    def engine(self, *, is_synced: bool = True) -> "Engine":
+        """Return the SQLAlchemy engine of this process, for Alembic and for pages' reads."""
+        self._renew_after_fork()
+        # PostgreSQL switches per transaction, so one pool serves both.
+        key = is_synced or self.dialect != "sqlite"
+        with self._lock:
+            if key not in self._engines:
+                self._engines[key] = self._made(is_synced=key)
+            return self._engines[key]
+
+    def state(self) -> schemas.SchemaState:
+        """Say how the tables stand to this code."""
+        with self._begun(is_write=False, is_synced=True) as connection:
+            return schemas.state_of(schemas.read_revision(connection, self.schema))
+
+    def require_current(self) -> None:
+        """Refuse tables that this code does not know.
+
+        Raises:
+            SchemaError: Missing, older or newer; says which command helps.
+        """
+        schemas.require_current(self.state())
+
+    def upgrade(self) -> None:
+        """Bring the tables up to date, in one transaction; nothing happens when they are.
+
+        Raises:
+            SchemaError: The tables are newer than this code.
+        """
+        with self._begun(is_write=True, is_synced=True) as connection:
+            if self.dialect == "postgresql":
+                # Two processes that start together upgrade one after the other.
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
+            if self.schema:
+                connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
+            state = schemas.state_of(schemas.read_revision(connection, self.schema))
+            if state is schemas.SchemaState.NEWER:
+                schemas.require_current(state)
+            schemas.migrate(connection, self.schema)
+
+    def renew(self) -> None:
+        """Forget every connection; the next use makes new ones."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection that nobody uses; a later use opens new ones."""
+        with self._lock:
+            engines = list(self._engines.values())
+            self._engines.clear()
+        # After a fork the sockets belong to the parent too: they are dropped, not closed.
+        for engine in engines:
+            engine.dispose(close=os.getpid() == self._pid)
+        self._pid = os.getpid()
+
+    @contextmanager
+    def _begun(self, *, is_write: bool, is_synced: bool) -> Generator["Connection"]:
+        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 # heavy, needed from here on
+
+        engine = self.engine(is_synced=is_synced)
+        self._require_file()
+        try:
+            with engine.connect() as connection:
+                connection.execution_options(envoi_is_write=is_write)
+                with connection.begin():
+                    self._remember_file()
+                    yield connection
+        except SQLAlchemyError as err:
+            raise refused(err) from err
+
+    def _renew_after_fork(self) -> None:
+        if os.getpid() != self._pid:
+            self._lock = Lock()  # another thread may have held it when the process forked
+            self.close()
+
+    def _made(self, *, is_synced: bool) -> "Engine":
+        from sqlalchemy import create_engine  # noqa: PLC0415 # 0.16 s and 37 MB, only when used
+
+        if self.dialect == "sqlite":
+            return self._made_sqlite(is_synced=is_synced)
+        engine = create_engine(
+            self._url,
+            pool_size=5,
+            max_overflow=MAX_CONNECTIONS - 5,
+            pool_timeout=POOL_WAIT_S,
+            pool_pre_ping=True,
+        )
+        if self.schema:
+            engine = engine.execution_options(schema_translate_map={None: self.schema})
+        return engine
+
+    def _made_sqlite(self, *, is_synced: bool) -> "Engine":
+        from sqlalchemy import create_engine, event  # noqa: PLC0415 # same
+
+        engine = create_engine(
+            self._url,
+            # No transaction that the driver begins by itself: `begin` below says which.
+            connect_args={"timeout": self.busy_timeout_ms / 1000, "isolation_level": None},
+            pool_size=5,
+            max_overflow=MAX_CONNECTIONS - 5,
+            pool_timeout=POOL_WAIT_S,
+        )
+        level = "FULL" if is_synced else "NORMAL"
+
+        @event.listens_for(engine, "connect")
+        def set_up(raw: "SqliteConnection", _record: object) -> None:  # pyright: ignore[reportUnusedFunction] # the decorator registers it
+            raw.execute("PRAGMA journal_mode = WAL")
+            raw.execute("PRAGMA foreign_keys = ON")
+            raw.execute(f"PRAGMA synchronous = {level}")
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: "Connection") -> None:  # pyright: ignore[reportUnusedFunction] # same
+            is_write = connection.get_execution_options().get("envoi_is_write", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+        return engine
+
+    def _require_file(self) -> None:
+        if self.dialect != "sqlite":
+            return
+        found = _file_id(self._url.database)
+        if found is None and (self._must_exist or self._file_id is not None):
+            raise OutboxUnavailableError(
+                f"the outbox {self._url.database} is not there: check outbox.url, bring the file "
+                "back, or make a new one with `envoi db upgrade`"
+            )
+        if found is not None and self._file_id not in {None, found}:
+            # Somebody put another file in its place (a restored backup): old connections still
+            # write into the one that has no name any more.
+            self._file_id = found
+            self.close()
+
+    def _remember_file(self) -> None:
+        if self._file_id is None and self.dialect == "sqlite":
+            self._file_id = _file_id(self._url.database)
+
+
+def parse_url(text: str) -> "URL":
+    """Return the address of an outbox; `postgresql://` is spoken by psycopg 3.
+
+    Raises:
+        InputError: Not an address of SQLite or PostgreSQL.
+    """
+    from sqlalchemy import make_url  # noqa: PLC0415 # heavy, used at the edge only
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 # same
+
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as err:
+        raise InputError(f"outbox.url: expected {_FORMS}, got something else") from err
+    if url.drivername in {"postgres", "postgresql"}:
+        url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise InputError(f"outbox.url: expected {_FORMS}, got {url.get_backend_name()}://")
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise InputError(f"outbox.url: expected {_FORMS}; in memory no mail survives a restart")
+    return url
+
+
+_FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+
+
+def _file_id(path: str | None) -> tuple[int, int] | None:
+    try:
+        found = Path(path or "").stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,45 @@
+"""This room turns what a driver raises into Envoi's errors, with what to do about it."""
+
+from envoi.errors import EnvoiError, OutboxError, OutboxUnavailableError, SchemaError
+
+# SQLSTATEs of tables or columns that are not there (PostgreSQL, appendix A).
+_MISSING_STATES = frozenset({"42P01", "42703", "3F000"})
+# Drivers that carry no SQLSTATE say it in words.
+_MISSING_WORDS = ("no such table", "no such column", "has no column named")
+# What the words of an engine mean for the person who must repair it.
+_ADVICE = (
+    ("locked", "another process writes; it is tried again"),
+    ("full", "free space on the disk of the outbox"),
+    ("readonly", "the file or its folder is not writable for this user"),
+    ("read-only", "the database takes no writes at the moment"),
+    ("unable to open", "check that the folder exists and is writable for this user"),
+    ("malformed", "the file is damaged: stop, keep it, and restore a backup"),
+    ("not a database", "the file is no SQLite database: check outbox.url"),
+    ("disk i/o error", "the disk failed: stop, and check it before anything else"),
+    ("password", "check user and password in outbox.url"),
+    ("does not exist", "check the names in outbox.url"),
+)
+_TEMPORARY = frozenset({"OperationalError", "InterfaceError", "TimeoutError", "DatabaseError"})
+MAX_WORDS = 300
+
+
+def refused(err: Exception) -> EnvoiError:
+    """Return the error of ours that stands for a driver's or a toolkit's.
+
+    Statement and parameters stay out of the message: they may hold a reader's words.
+    """
+    cause = getattr(err, "orig", None) or err.__cause__ or err
+    words = " ".join(str(cause).split())[:MAX_WORDS]
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    if state in _MISSING_STATES or any(word in words for word in _MISSING_WORDS):
+        return SchemaError(
+            f"the outbox's tables do not fit this Envoi ({words}): run `envoi db upgrade`"
+        )
+    if type(err).__name__ in _TEMPORARY:
+        return OutboxUnavailableError(f"the outbox cannot be used: {words}{_advice(words)}")
+    return OutboxError(f"the outbox refused: {type(cause).__name__}: {words}")
+
+
+def _advice(words: str) -> str:
+    lowered = words.lower()
+    return next((f" ({advice})" for word, advice in _ADVICE if word in lowered), "")
