@@ -1,0 +1,102 @@
+"""This room compares settings with one another: what cannot be together, and what should not."""
+
+import shlex
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from envoi.core.kind import MASK
+from envoi.core.problem import Problem
+from envoi.settings.places import is_loopback
+from envoi.settings.sections import Settings, Smtp
+
+# RFC 8314 7.3: port 465 speaks TLS from the first byte.
+TLS_PORT = 465
+_TLS_LATER_PORTS = frozenset({25, 587, 2525})
+
+
+def misfits_of(settings: Settings, told: AbstractSet[str]) -> tuple[Problem, ...]:
+    """List what cannot be together.
+
+    Args:
+        settings: The settings, with defaults in place of what did not fit by itself.
+        told: Keys that have a problem already; comparing with them would tell nonsense.
+    """
+    first, longest = "delivery.first_retry_s", "delivery.longest_retry_s"
+    delivery = settings.delivery
+    if {first, longest} & told or delivery.first_retry_s <= delivery.longest_retry_s:
+        return ()
+    expected = f"at most longest_retry_s, {delivery.longest_retry_s}"
+    return (Problem(where=first, expected=expected, got=str(delivery.first_retry_s)),)
+
+
+def warnings_of(settings: Settings, *, in_file: str) -> tuple[Problem, ...]:
+    """List what works and should not stay so.
+
+    Args:
+        settings: The checked settings.
+        in_file: Key of a secret that stands in the settings file itself; empty when none does.
+    """
+    warnings = [*_of_certificates(settings.smtp), *_of_signing_in(settings.smtp)]
+    warnings += [*_of_ports(settings.smtp), *_of_schema(settings)]
+    if in_file and settings.path:
+        warnings += _of_readable_file(settings.path, in_file)
+    return tuple(warnings)
+
+
+def _of_certificates(smtp: Smtp) -> Iterator[Problem]:
+    if not smtp.verify:
+        yield Problem(
+            where="smtp.verify",
+            expected="true",
+            got="false",
+            hint="certificates are not verified: anybody on the way can read mail and password; "
+            "name a private authority by smtp.ca_file instead",
+        )
+
+
+def _of_signing_in(smtp: Smtp) -> Iterator[Problem]:
+    if smtp.password and not smtp.username:
+        hint = "nobody signs in without a name"
+        yield Problem(where="smtp.username", expected="a name", got="a password alone", hint=hint)
+    if smtp.username and not smtp.password:
+        hint = "nobody signs in without a password"
+        yield Problem(where="smtp.password", expected="a password", got="a name alone", hint=hint)
+    if smtp.password and smtp.host and smtp.tls == "none" and not is_loopback(smtp.host):
+        hint = (
+            "the password crosses the network in clear"
+            if smtp.allow_clear_password
+            else "STARTTLS is used when the relay offers it; else it is paused"
+        )
+        where, expected = "smtp.tls", "starttls or tls with a password"
+        yield Problem(where=where, expected=expected, got="none", hint=hint)
+
+
+def _of_ports(smtp: Smtp) -> Iterator[Problem]:
+    if smtp.port == TLS_PORT and smtp.tls != "tls":
+        hint = "this port speaks TLS from the first byte and will not greet"
+        yield Problem(where="smtp.tls", expected="tls on port 465", got=smtp.tls, hint=hint)
+    if smtp.port in _TLS_LATER_PORTS and smtp.tls == "tls":
+        hint = "this port begins in clear: TLS from the first byte ends the conversation"
+        expected = f"starttls on port {smtp.port}"
+        yield Problem(where="smtp.tls", expected=expected, got="tls", hint=hint)
+
+
+def _of_schema(settings: Settings) -> Iterator[Problem]:
+    if settings.outbox.schema and settings.outbox.url.startswith("sqlite"):
+        hint = "SQLite has no schemas; it is ignored"
+        got = settings.outbox.schema
+        yield Problem(where="outbox.schema", expected="none with SQLite", got=got, hint=hint)
+
+
+def _of_readable_file(path: Path, key: str) -> Iterator[Problem]:
+    # Only the settings file: secret files of Docker and Kubernetes are 0444 by design, inside a
+    # container that nobody else is in. The group may read: services often run as one.
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o004:
+        yield Problem(
+            where=key,
+            expected="a settings file that not everybody can read",
+            got=f"{MASK} in one of mode {mode:04o}",
+            hint=f"chmod 600 {shlex.quote(str(path))}",
+        )

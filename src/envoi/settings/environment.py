@@ -1,0 +1,107 @@
+"""This room finds settings among the environment's variables: `ENVOI_SECTION__KEY`."""
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+from envoi.core.problem import Problem
+from envoi.settings.layers import (
+    MAIN,
+    Layer,
+    Raw,
+    application_problem,
+    names_of,
+    shown_name,
+)
+from envoi.settings.readers import booleans
+from envoi.settings.secret import shown
+from envoi.settings.table import SECTIONS
+
+PREFIX = "ENVOI_"
+CONFIG = "ENVOI_CONFIG"
+# A Kubernetes service called `envoi` (or `envoi-web`) puts these beside our own variables.
+_SERVICE_LINK = re.compile(
+    r"ENVOI_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|"
+    r"PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_SERVICE_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://")
+
+
+def environment_layer(env: Mapping[str, str], document: Layer) -> Layer:
+    """Return what the environment says.
+
+    Args:
+        env: All variables; those without our prefix are somebody else's.
+        document: The settings file's layer: variables cannot tell `my-app` from `my_app`, so
+            they mean the one that is there.
+    """
+    layer = Layer()
+    for variable in sorted(env):
+        text = env[variable]
+        if _is_ours(variable, text) and text:
+            _take(layer, variable, text, document)
+    return layer
+
+
+def _is_ours(variable: str, text: str) -> bool:
+    name = variable.upper()
+    if not name.startswith(PREFIX) or variable == CONFIG or _SERVICE_LINK.fullmatch(name):
+        return False
+    return not (name.endswith("_PORT") and _SERVICE_LINK_VALUE.match(text))
+
+
+def _take(layer: Layer, variable: str, text: str, document: Layer) -> None:
+    match variable[len(PREFIX) :].lower().split("__"):
+        case ["application", name] if name in names_of(MAIN):
+            group = MAIN
+        case ["application", owner, name] if owner and name in names_of(MAIN):
+            group = _meant(f"application.{owner}", document.groups)
+            if problem := application_problem(variable, group.partition(".")[2]):
+                layer.problems.append(problem)
+                return
+        case [section, name] if section in SECTIONS and name in names_of(section):
+            group = section
+        case ["senders", *middle, "enabled"] if any(middle):
+            _take_switch(layer, variable, text, _meant("__".join(middle), document.senders))
+            return
+        case _:
+            layer.problems.append(_unknown(variable, document))
+            return
+    layer.add(group, name, Raw(value=text, where=variable, origin=variable, is_text=True))
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    same = [one for one in known if _variable_form(one) == _variable_form(name)]
+    return same[0] if same else name
+
+
+def _variable_form(name: str) -> str:
+    return re.sub(r"[^a-z0-9.]", "_", name.lower())
+
+
+def _take_switch(layer: Layer, variable: str, text: str, sender: str) -> None:
+    reader, where = booleans(), f"senders.{sender}.enabled"
+    value = reader.from_text(text)
+    if not isinstance(value, bool):
+        layer.problems.append(
+            Problem(where=where, expected=reader.expected, got=shown(text), hint=f"by {variable}")
+        )
+        return
+    layer.senders[sender] = {"enabled": value}
+    layer.sender_origins[where] = variable
+
+
+def _unknown(variable: str, document: Layer) -> Problem:
+    groups = [*(section for section in SECTIONS), *document.groups]
+    known = [
+        f"{PREFIX}{group.replace('.', '__')}__{name}".upper()
+        for group in groups
+        for name in sorted(names_of(group))
+    ]
+    near = get_close_matches(variable.upper(), known, 1)
+    return Problem(
+        where=shown_name(variable),
+        expected="a variable that names a key",
+        got="an unknown one",
+        hint=f"did you mean {near[0]}?" if near else "",
+    )

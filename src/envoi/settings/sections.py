@@ -1,0 +1,158 @@
+"""This room shows the settings as the rest of Envoi reads them: one frozen value per section.
+
+What each key means, what it may hold and what goes wrong at both ends stands in `table.py`, one
+row per field; the defaults stand here, so that a value made by hand in a test or an embedding
+application has them too. The unit is the last part of a name: `_s`, `_ms`, `_mb`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from envoi.core.kind import Plain
+from envoi.core.people import Address, Mailbox
+from envoi.core.problem import Problem
+from envoi.settings import places
+from envoi.settings.secret import Secret, masked_url
+
+Tls: TypeAlias = Literal["none", "starttls", "tls"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """`[application]`, and `[application.NAME]` for every further one: how it presents itself."""
+
+    name: str = ""
+    base_url: str = ""
+    sender: Mailbox = field(default=Mailbox(Address("envoi", "localhost")))
+    reply_to: Mailbox | None = None
+    prefix: str = ""
+    type_header: str = "X-Envoi-Notification-Type"
+    admins: tuple[Address, ...] = ()
+    locale: str = "en"
+    time_zone: str = "UTC"
+
+    @property
+    def host(self) -> str:
+        """Right side of Message-IDs: the host of `base_url`, else of From."""
+        return places.host_of(self.base_url) or self.sender.address.domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Smtp:
+    """`[smtp]`: the relay that mail is handed to."""
+
+    host: str = ""
+    port: int = 25
+    username: str = ""
+    password: Secret = field(default=Secret())
+    tls: Tls = "starttls"
+    ca_file: Path | None = None
+    verify: bool = True
+    auth: tuple[str, ...] = ()
+    helo: str = ""
+    mail_from: Address | None = None
+    allow_clear_password: bool = False
+    connect_timeout_s: float = 30
+    command_timeout_s: float = 60
+    content_timeout_s: float = 600
+    connections: int = 4
+    messages_per_connection: int = 100
+    idle_s: float = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxSettings:
+    """`[outbox]`: where mail is kept until it is delivered, and after."""
+
+    url: str = ""
+    schema: str = ""
+    route_at_once: int = 500
+    busy_timeout_s: float = 2
+    spool: Path = Path("envoi-spool")
+    spool_max_mb: int = 64
+
+    def __repr__(self) -> str:
+        """Return what a dataclass would, with the password in the URL masked."""
+        values = {row.name: getattr(self, row.name) for row in fields(self)}
+        values["url"] = masked_url(self.url)
+        return f"OutboxSettings({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySettings:
+    """`[delivery]`: how patiently mail is delivered."""
+
+    lease_s: int = 60
+    first_retry_s: int = 60
+    longest_retry_s: int = 3600
+    give_up_after_s: int = 432_000
+    uncertain_wait_s: int = 60
+    drain_s: float = 30
+    poll_ms: int = 250
+    relay_retry_longest_s: int = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """`[guard]`: whom a staging copy may write to."""
+
+    allow: tuple[str, ...] = ()
+    redirect: Address | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateSettings:
+    """`[templates]`: where the application's own words are."""
+
+    folders: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the listing: what is in force, and where it came from.
+
+    Args:
+        key: Dotted name, e.g. `smtp.port`; the first application is `application.KEY`.
+        shown: The value in force, secrets masked; empty when there is none.
+        origin: Path of the settings file, a variable such as `ENVOI_SMTP__HOST`, `file NAME` of
+            a secret, or `default`.
+    """
+
+    key: str
+    shown: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that is set, checked.
+
+    Args:
+        path: The settings file; None when there is none.
+        folder: Where relative paths start: the file's folder, else the working directory.
+        applications: By name; always holds `main`.
+        senders: Raw `[senders.NAME]` tables, read by `core.rules`.
+        warnings: What works and should not stay so; journaled at each start.
+        entries: The listing.
+    """
+
+    path: Path | None = None
+    folder: Path = Path()
+    applications: Mapping[str, Application] = field(
+        default_factory=lambda: MappingProxyType({"main": Application()})
+    )
+    smtp: Smtp = field(default_factory=Smtp)
+    outbox: OutboxSettings = field(default_factory=OutboxSettings)
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    guard: Guard = field(default_factory=Guard)
+    templates: TemplateSettings = field(default_factory=TemplateSettings)
+    senders: Mapping[str, Mapping[str, Plain]] = field(default_factory=lambda: MappingProxyType({}))
+    warnings: tuple[Problem, ...] = ()
+    entries: tuple[Entry, ...] = ()
+
+    def listing(self) -> tuple[Entry, ...]:
+        """Return every key with the value in force and its origin, secrets masked."""
+        return self.entries
