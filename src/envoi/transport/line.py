@@ -1,0 +1,170 @@
+"""This room drives one open connection: bytes between a socket and its session, and time-outs."""
+
+import contextlib
+import selectors
+import ssl
+from collections.abc import Callable
+
+from envoi.core.delivery import Stage
+from envoi.transport.options import RelayOptions
+from envoi.transport.protocol import Session
+from envoi.transport.smtp import Opened
+
+_CHUNK_BYTES = 64 * 1024
+# A relay must take at least so much within each time-out.
+_STRETCH_BYTES = 256 * 1024
+# Enough for an honest 221; a relay that does not answer QUIT is not worth a connection.
+_QUIT_TIMEOUT_S = 5
+
+
+class Line:
+    """One open connection in the carrier's loop.
+
+    Args:
+        opened: A connection that is ready for mail.
+        options: Its time-outs.
+        selector: The loop's; the line registers itself.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        opened: Opened,
+        options: RelayOptions,
+        selector: selectors.BaseSelector,
+        clock: Callable[[], float],
+    ) -> None:
+        """Take the connection over; from now on it never blocks."""
+        self.session = Session(opened.capabilities, opened.scrubber)
+        self._sock = opened.sock
+        self._options = options
+        self._selector = selector
+        self._clock = clock
+        self._events = selectors.EVENT_READ
+        self._written_bytes = 0
+        self._progress: tuple[int, bool, Stage | None] = (0, False, None)
+        self._since = clock()
+        self._sock.setblocking(False)  # noqa: FBT003 # the standard library's signature
+        selector.register(self._sock, self._events, self)
+
+    @property
+    def can_take(self) -> bool:
+        """Whether another mail may begin here."""
+        most = self._options.messages_per_connection
+        return self.session.can_take and not (most and self.session.begun_count >= most)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether it has carried all that one connection may."""
+        most = self._options.messages_per_connection
+        return bool(most) and self.session.begun_count >= most
+
+    @property
+    def waited_s(self) -> float:
+        """How long the line has waited for the present step."""
+        return self._clock() - self._since
+
+    def deadline(self) -> float | None:
+        """Return when patience ends: for the reply that is awaited, or for being idle."""
+        limit_s = self._limit_s()
+        return None if limit_s is None else self._since + limit_s
+
+    def expire(self, now: float) -> None:
+        """End what the relay did not answer in time; say goodbye on an idle connection."""
+        deadline = self.deadline()
+        if deadline is None or now < deadline:
+            return
+        if self.session.is_idle:
+            self.leave()
+        else:
+            stage = self.session.awaits or Stage.DATA
+            self.session.lost(f"no answer to {stage.upper()} within {self._limit_s():g} s")
+
+    def leave(self) -> None:
+        """Say goodbye; the connection closes when the relay has answered."""
+        self.session.quit()
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what can be written now."""
+        outgoing = self.session.outgoing
+        while outgoing and not self.session.is_over:
+            try:
+                count = self._sock.send(outgoing)
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                break
+            except ssl.SSLWantReadError:
+                return  # goes on after the next read
+            except OSError as err:
+                # What the relay said before it closed may still be here, and tells why.
+                self.read()
+                self.session.lost(_because(err))
+                return
+            self.session.wrote(count)
+            self._note_written(count)
+        self._watch(selectors.EVENT_READ | (selectors.EVENT_WRITE if outgoing else 0))
+        self._mark()
+
+    def read(self) -> None:
+        """Read all that is here; TLS may hold more than the selector knows of."""
+        while not self.session.is_over:
+            try:
+                received = self._sock.recv(_CHUNK_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                break
+            except OSError as err:
+                self.session.lost(_because(err))
+                return
+            if not received:
+                self.session.lost("the relay closed the connection")
+                return
+            self.session.received(received)
+            if len(received) < _CHUNK_BYTES and not isinstance(self._sock, ssl.SSLSocket):
+                break
+        self._mark()
+
+    def close(self) -> None:
+        """Close the connection without a word."""
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(self._sock)
+        self._sock.close()
+
+    def _limit_s(self) -> float | None:
+        session = self.session
+        if session.awaits is Stage.CONTENT:
+            return self._options.content_timeout_s
+        if session.is_quitting:
+            return _QUIT_TIMEOUT_S
+        if session.is_idle:
+            return self._options.idle_s
+        # A mail that waits for the worker's permit is not late: the relay owes nothing.
+        return None if session.awaits is None else self._options.command_timeout_s
+
+    def _mark(self) -> None:
+        """Start the clock anew when a whole reply came, all was written, or a new wait began.
+
+        Never for single bytes, or a relay that dribbles would hold us for ever.
+        """
+        session = self.session
+        progress = (session.answer_count, bool(session.outgoing), session.awaits)
+        if progress != self._progress:
+            self._progress = progress
+            self._since = self._clock()
+
+    def _note_written(self, count: int) -> None:
+        # A large mail over a thin wire may take longer than any limit; it only must get on.
+        self._written_bytes += count
+        if self._written_bytes >= _STRETCH_BYTES:
+            self._written_bytes = 0
+            self._since = self._clock()
+
+    def _watch(self, events: int) -> None:
+        if events != self._events:
+            self._events = events
+            self._selector.modify(self._sock, events, self)
+
+
+def _because(err: OSError) -> str:
+    if isinstance(err, ConnectionResetError | BrokenPipeError):
+        return "the relay cut the connection"
+    return f"the connection broke: {err.strerror or err}"

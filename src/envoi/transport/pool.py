@@ -1,0 +1,164 @@
+"""This room keeps the connections to one relay: how many, when one more, and what trouble means.
+
+With no connection open a single one goes ahead and the others follow when it is well: a relay that
+is down, or refuses our password, hears of us once per attempt. Trouble of one more connection
+while others work lowers their number for a while (R3); trouble of the only one is the relay's.
+"""
+
+import selectors
+from collections.abc import Callable, Iterator
+
+from envoi.core.delivery import Stage
+from envoi.seams import RelayTrouble, RelayWell
+from envoi.transport.line import Line
+from envoi.transport.opening import Openings
+from envoi.transport.options import RelayOptions
+from envoi.transport.smtp import Door, Opened
+
+# How long fewer connections are used after the relay refused one more.
+_LOWERED_S = 60.0
+# So many new connections in a row that die without a single answer are the relay's doing.
+_MAX_BARREN = 3
+
+
+class Pool:
+    """The connections to one relay.
+
+    Args:
+        options: The relay.
+        selector: The loop's.
+        ring: Ends the loop's wait when a connection was opened.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        options: RelayOptions,
+        selector: selectors.BaseSelector,
+        ring: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """Begin with none."""
+        self.lines: list[Line] = []
+        self.is_down = False
+        self._options = options
+        self._selector = selector
+        self._clock = clock
+        self._openings = Openings(Door(options), ring)
+        self._limit = options.connections
+        self._lowered = options.connections
+        self._lowered_until = 0.0
+        self._failure: RelayTrouble | None = None
+        self._is_well = False
+        self._barren_count = 0
+
+    @property
+    def allowed(self) -> int:
+        """How many connections may be open at the moment."""
+        return min(self._limit, self._lowered)
+
+    @property
+    def opening_count(self) -> int:
+        """How many are being opened."""
+        return self._openings.count
+
+    @property
+    def can_grow(self) -> bool:
+        """Whether one more may be opened now."""
+        return (
+            not self.is_down
+            and self._failure is None
+            and len(self.lines) + self._openings.count < self.allowed
+            # The first one goes ahead alone.
+            and bool(self.lines or not self._openings.count)
+        )
+
+    def grow(self, wanted: int) -> None:
+        """Open more, up to the wanted number of connections."""
+        while self.can_grow and len(self.lines) + self._openings.count < wanted:
+            self._openings.start()
+
+    def probe(self) -> None:
+        """Try the relay with one connection after trouble."""
+        if self.is_down and not self._openings.count:
+            self._openings.start()
+
+    def limit(self, connections: int) -> None:
+        """Change how many may be open; idle ones above it are closed."""
+        self._limit = max(0, connections)
+        self._lowered = self._limit
+        idle = [line for line in self.lines if line.session.is_idle]
+        for line in idle[: max(0, len(self.lines) - self._limit)]:
+            line.leave()
+
+    def admit(self) -> Iterator[RelayWell | RelayTrouble]:
+        """Take in what was opened; tell when the relay became well or unusable."""
+        for result in self._openings.take():
+            if isinstance(result, Opened):
+                self.lines.append(Line(result, self._options, self._selector, self._clock))
+                self.is_down = False
+                if not self._is_well:
+                    self._is_well = True
+                    yield RelayWell(relay=self._options.relay)
+            else:
+                self._failure = self._failure or result
+        if self._failure is None or self._openings.count:
+            return
+        failure, self._failure = self._failure, None
+        if self.lines and not self.is_down:
+            self._lower()
+        else:
+            yield self.fail(failure)
+
+    def fail(self, trouble: RelayTrouble) -> RelayTrouble:
+        """Take the relay for unusable until `probe` opens a connection; returns the trouble."""
+        self.is_down = True
+        self._is_well = False
+        self._barren_count = 0
+        return trouble
+
+    def bury(self, line: Line) -> RelayTrouble | None:
+        """Close a connection that is over; returns what it tells about the relay, if anything."""
+        self.lines.remove(line)
+        line.close()
+        session = line.session
+        if session.trouble is not None:
+            return self.fail(session.trouble)
+        if session.answer_count:
+            self._barren_count = 0
+        elif session.begun_count:
+            self._barren_count += 1
+        if self._barren_count < _MAX_BARREN or self.lines:
+            return None
+        return self.fail(
+            RelayTrouble(
+                stage=Stage.MAIL,
+                because=f"the relay hangs up whenever it is offered mail: {session.because}",
+                advice="see the relay's log",
+            )
+        )
+
+    def expire(self) -> None:
+        """End what is late, close what is idle or worn."""
+        now = self._clock()
+        for line in self.lines:
+            line.expire(now)
+            if line.is_worn and line.session.is_idle:
+                line.leave()
+        if now >= self._lowered_until:
+            self._lowered = self._limit
+
+    def deadline(self) -> float | None:
+        """Return when `expire` has something to do next."""
+        deadlines = [line.deadline() for line in self.lines]
+        if self._lowered < self._limit:
+            deadlines.append(self._lowered_until)
+        return min((at for at in deadlines if at is not None), default=None)
+
+    def stop_opening(self) -> None:
+        """Give up what is being opened."""
+        self._openings.close()
+
+    def _lower(self) -> None:
+        self._lowered = max(1, min(len(self.lines), self.allowed))
+        self._lowered_until = self._clock() + _LOWERED_S
