@@ -1,0 +1,245 @@
+"""This room reads `kind.toml`: the schema, the sample and the manner of one kind of event.
+
+The file is typed by a person, so everything that does not fit is told at once, each problem with
+the file, the key, and what would have been right.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import cast
+
+from envoi.core.event import Event, check_event
+from envoi.core.kind import KIND_NAME, Fact, FactType, Kind, MailClass, Plain
+from envoi.core.problem import Problem
+
+KIND_FILE = "kind.toml"
+KIND_KEYS = ("description", "class", "lifetime_s", "type_header", "roles", "facts", "sample")
+FACT_KEYS = ("type", "required", "secret", "description")
+SAMPLE_KEYS = ("actor", "subject", "people", "facts")
+
+# What a template sees beside the facts; a fact of the same name could not be read.
+CONTEXT_NAMES = frozenset(
+    "facts kind subject occurred_at_ms actor people application subject_line lang direction "  # noqa: SIM905 # reads as a list
+    "loop self super caller range dict namespace cycler joiner _ gettext ngettext pgettext "
+    "npgettext and or not if else in is import from as true false none".split()
+)
+
+Table = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindFile:
+    """What became of one `kind.toml`.
+
+    Args:
+        kind: The kind; None when something does not fit.
+        problems: Everything that does not fit.
+    """
+
+    kind: Kind | None
+    problems: tuple[Problem, ...] = ()
+
+
+def read_kind_file(path: Path) -> KindFile:
+    """Return the kind that the file describes; its name is its folder's."""
+    try:
+        table = read_toml(path)
+    except ValueError as err:
+        got = Problem(where=str(path), expected="a TOML file", got=str(err))
+        return KindFile(kind=None, problems=(got,))
+    problems = [*_shape(table), *_facts_shape(table)]
+    if problems:
+        return KindFile(kind=None, problems=_located(path, problems))
+    kind = _kind(path, table)
+    return KindFile(kind=kind, problems=_located(path, check_kind(kind)))
+
+
+def read_toml(path: Path) -> Table:
+    """Return the file's tables.
+
+    Raises:
+        ValueError: It cannot be read or is no TOML; says where.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as err:
+        raise ValueError(f"a file that cannot be read: {err.strerror}") from err
+    except ValueError as err:
+        raise ValueError(str(err)) from err
+
+
+def check_kind(kind: Kind) -> tuple[Problem, ...]:
+    """List what makes a kind unusable: fact names that templates cannot read, a bad sample."""
+    problems = list(_fact_names(kind))
+    if kind.sample:
+        problems += [
+            Problem(
+                where=f"sample.{problem.where}",
+                expected=problem.expected,
+                got=problem.got,
+                hint=problem.hint,
+            )
+            for problem in check_event(kind, sample_event(kind))
+        ]
+    return tuple(problems)
+
+
+def sample_event(kind: Kind) -> Event:
+    """Return the kind's sample as the event that an application would hand over."""
+    people = cast("Mapping[str, list[str]]", kind.sample.get("people") or {})
+    return Event(
+        kind=kind.name,
+        actor=str(kind.sample.get("actor") or ""),
+        subject=str(kind.sample.get("subject") or ""),
+        people={role: tuple(names) for role, names in people.items()},
+        facts=cast("Mapping[str, Plain]", kind.sample.get("facts") or {}),
+    )
+
+
+def near(name: str, names: tuple[str, ...]) -> str:
+    """Return the hint that names what was probably meant; empty when nothing is near."""
+    found = get_close_matches(name, names, n=1)
+    return f"did you mean {found[0]}?" if found else ""
+
+
+def _located(path: Path, problems: "list[Problem] | tuple[Problem, ...]") -> tuple[Problem, ...]:
+    return tuple(
+        Problem(
+            where=f"{path}: {problem.where}",
+            expected=problem.expected,
+            got=problem.got,
+            hint=problem.hint,
+        )
+        for problem in problems
+    )
+
+
+def _shape(table: Table) -> Iterator[Problem]:
+    yield from _unknown(table, KIND_KEYS, "")
+    for key in ("description", "type_header"):
+        if not isinstance(table.get(key, ""), str):
+            yield Problem(where=key, expected="a text", got=repr(table[key]))
+    if table.get("class", MailClass.NOTICE) not in list(MailClass):
+        yield Problem(where="class", expected=", ".join(MailClass), got=repr(table["class"]))
+    lifetime = table.get("lifetime_s", 0)
+    if not isinstance(lifetime, int) or isinstance(lifetime, bool) or lifetime < 0:
+        yield Problem(where="lifetime_s", expected="seconds, 0 for never", got=repr(lifetime))
+    if not _is_texts(table.get("roles", [])):
+        yield Problem(where="roles", expected="a list of words", got=repr(table["roles"]))
+    yield from _sample_shape(table.get("sample", {}))
+
+
+def _sample_shape(sample: object) -> Iterator[Problem]:
+    if not isinstance(sample, Mapping):
+        yield Problem(where="sample", expected="a table", got=repr(sample))
+        return
+    table = cast("Table", sample)
+    yield from _unknown(table, SAMPLE_KEYS, "sample.")
+    for key in ("people", "facts"):
+        if not isinstance(table.get(key, {}), Mapping):
+            yield Problem(where=f"sample.{key}", expected="a table", got=repr(table[key]))
+    people = table.get("people")
+    named: Table = cast("Table", people) if isinstance(people, Mapping) else {}
+    for role, names in named.items():
+        if not _is_texts(names):
+            yield Problem(
+                where=f"sample.people.{role}", expected="a list of words", got=repr(names)
+            )
+
+
+def _facts_shape(table: Table) -> Iterator[Problem]:
+    facts = table.get("facts", {})
+    if not isinstance(facts, Mapping):
+        yield Problem(where="facts", expected="a table", got=repr(facts))
+        return
+    for name, fact in cast("Table", facts).items():
+        yield from _fact_shape(f"facts.{name}", fact)
+
+
+def _fact_shape(where: str, fact: object) -> Iterator[Problem]:
+    types = ", ".join(FactType)
+    if not isinstance(fact, Mapping):
+        if fact not in list(FactType):
+            yield Problem(where=where, expected=f"one of {types}, or a table", got=repr(fact))
+        return
+    table = cast("Table", fact)
+    yield from _unknown(table, FACT_KEYS, f"{where}.")
+    if table.get("type") not in list(FactType):
+        got = repr(table["type"]) if "type" in table else "nothing"
+        yield Problem(where=f"{where}.type", expected=f"one of {types}", got=got)
+    for key in ("required", "secret"):
+        if not isinstance(table.get(key, False), bool):
+            yield Problem(where=f"{where}.{key}", expected="true or false", got=repr(table[key]))
+    if not isinstance(table.get("description", ""), str):
+        got = repr(table["description"])
+        yield Problem(where=f"{where}.description", expected="a text", got=got)
+
+
+def _fact_names(kind: Kind) -> Iterator[Problem]:
+    for name in kind.facts:
+        if not KIND_NAME.fullmatch(name):
+            expected = "a lower-case name like reset_url"
+            yield Problem(where=f"facts.{name}", expected=expected, got=repr(name))
+        elif name in CONTEXT_NAMES:
+            expected = "a name that templates do not use for something else"
+            yield Problem(where=f"facts.{name}", expected=expected, got=repr(name))
+
+
+def _unknown(table: Table, known: tuple[str, ...], where: str) -> Iterator[Problem]:
+    for key in table:
+        if key not in known:
+            expected = f"one of {', '.join(known)}"
+            hint = near(key, known)
+            yield Problem(where=f"{where}{key}", expected=expected, got="an unknown key", hint=hint)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, str) for item in cast("list[object]", value)
+    )
+
+
+def _kind(path: Path, table: Table) -> Kind:
+    facts = {name: _fact(fact) for name, fact in cast("Table", table.get("facts", {})).items()}
+    return Kind(
+        name=path.parent.name,
+        facts=MappingProxyType(facts),
+        roles=tuple(cast("list[str]", table.get("roles", []))),
+        sample=MappingProxyType(_sample(cast("Table", table.get("sample", {})), facts)),
+        mail_class=MailClass(str(table.get("class", MailClass.NOTICE))),
+        type_header=str(table.get("type_header", "")),
+        lifetime_s=cast("int", table.get("lifetime_s", 0)),
+        description=str(table.get("description", "")),
+        folder=str(path.parent),
+    )
+
+
+def _fact(fact: object) -> Fact:
+    table = cast("Table", fact) if isinstance(fact, Mapping) else {"type": fact}
+    return Fact(
+        type=FactType(str(table["type"])),
+        is_required=bool(table.get("required", True)),
+        is_secret=bool(table.get("secret", False)),
+        description=str(table.get("description", "")),
+    )
+
+
+def _sample(sample: Table, facts: Mapping[str, Fact]) -> dict[str, Plain]:
+    plain = cast("dict[str, Plain]", dict(sample))
+    values = cast("Table", sample.get("facts", {}))
+    plain["facts"] = cast(
+        "dict[str, Plain]", {name: _value(value, facts.get(name)) for name, value in values.items()}
+    )
+    return plain if sample else {}
+
+
+def _value(value: object, fact: Fact | None) -> object:
+    # TOML knows moments; a sample may name one as a person would write it.
+    if fact is not None and fact.type is FactType.MOMENT and isinstance(value, datetime):
+        return int(value.timestamp() * 1000) if value.tzinfo else value
+    return value.isoformat() if isinstance(value, date) else value
