@@ -22,12 +22,29 @@ def misfits_of(settings: Settings, told: AbstractSet[str]) -> tuple[Problem, ...
         settings: The settings, with defaults in place of what did not fit by itself.
         told: Keys that have a problem already; comparing with them would tell nonsense.
     """
+    return tuple(
+        problem
+        for keys, problem in (*_of_waits(settings), *_of_folder(settings))
+        if not keys & told
+    )
+
+
+def _of_waits(settings: Settings) -> Iterator[tuple[AbstractSet[str], Problem]]:
     first, longest = "delivery.first_retry_s", "delivery.longest_retry_s"
     delivery = settings.delivery
-    if {first, longest} & told or delivery.first_retry_s <= delivery.longest_retry_s:
-        return ()
-    expected = f"at most longest_retry_s, {delivery.longest_retry_s}"
-    return (Problem(where=first, expected=expected, got=str(delivery.first_retry_s)),)
+    if delivery.first_retry_s > delivery.longest_retry_s:
+        expected = f"at most longest_retry_s, {delivery.longest_retry_s}"
+        got = str(delivery.first_retry_s)
+        yield {first, longest}, Problem(where=first, expected=expected, got=got)
+
+
+def _of_folder(settings: Settings) -> Iterator[tuple[AbstractSet[str], Problem]]:
+    # The default database lies beside the settings file, wherever that is.
+    is_beside = settings.outbox.url.startswith(f"sqlite:///{settings.folder}")
+    if is_beside and "?" in str(settings.folder):
+        hint = f"SQLite URLs cannot hold the ? in {settings.folder}: set outbox.url"
+        problem = Problem(where="outbox.url", expected="a folder without ?", got="one", hint=hint)
+        yield {"outbox.url"}, problem
 
 
 def warnings_of(settings: Settings, *, in_file: str) -> tuple[Problem, ...]:

@@ -98,7 +98,7 @@ def _unknown(variable: str, document: Layer) -> Problem:
         for group in groups
         for name in sorted(names_of(group))
     ]
-    near = get_close_matches(variable.upper(), known, 1)
+    near = get_close_matches(variable.upper(), [CONFIG, *known], 1)
     return Problem(
         where=shown_name(variable),
         expected="a variable that names a key",

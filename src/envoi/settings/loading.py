@@ -188,11 +188,8 @@ def _smtp(values: Mapping[str, object]) -> sections.Smtp:
 
 def _outbox(values: Mapping[str, object], folder: Path) -> sections.OutboxSettings:
     outbox = _made(sections.OutboxSettings, values)
-    return replace(
-        outbox,
-        url=outbox.url or f"sqlite:///{folder / DEFAULT_DATABASE}",
-        spool=folder / outbox.spool,
-    )
+    url = outbox.url or f"sqlite:///{folder / DEFAULT_DATABASE}"
+    return replace(outbox, url=url, spool=folder / outbox.spool)
 
 
 def _finished(

@@ -98,7 +98,10 @@ def _split(text: str) -> SplitResult:
         parts = urlsplit(text)
         _ = parts.port, parts.hostname  # these look at the text only when asked
     except ValueError as err:
-        raise MisfitError(str(err)[:100]) from err
+        # Not the library's words: they repeat what it took for a port, which may be a password.
+        raise MisfitError(
+            "its host or port cannot be read; / : @ in a password are %2F %3A %40"
+        ) from err
     return parts
 
 

@@ -6,11 +6,10 @@ from typing import NoReturn, cast
 
 from envoi.core.kind import MASK
 
-# Up to the *last* @: a password typed without percent-encoding may hold `/`, `:` and `@` itself.
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^:@/\s]*)(?P<rest>:\S*)?@")
-_QUERY_SECRET = re.compile(
-    r"(?i)(?P<name>[?&][^=&\s]*(?:pass|pwd|secret|token|key)[^=&\s]*=)[^&\s]+"
-)
+# Up to the *last* @: a name or password typed without percent-encoding may hold `/`, `:` and `@`.
+# Rather too much is hidden than a half of a password shown. A path (`sqlite:////a@b`) has no user.
+_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?!/)[\s\S]*@")
+_QUERY_SECRET = re.compile(r"(?i)(?P<name>[?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&]+")
 MAX_SHOWN_CHARS = 100
 _HUGE = 10**30
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -74,13 +73,15 @@ def masked_url(url: str) -> str:
     >>> masked_url("hunter2")
     '********'
     """
-    if not _SCHEME.match(url):
+    scheme = _SCHEME.match(url)
+    if not scheme:
         return MASK if url else ""  # not a URL: somebody may have typed the password alone
-    shown = _USERINFO.sub(
-        lambda match: match["scheme"] + match["user"] + (f":{MASK}" if match["rest"] else "") + "@",
-        url,
-    )
-    return _QUERY_SECRET.sub(lambda match: match["name"] + MASK, shown)
+    place = url[scheme.end() :]
+    if "@" in place and not place.startswith("/"):
+        userinfo, _, place = place.rpartition("@")
+        user, colon, _ = userinfo.partition(":")
+        place = f"{user}:{MASK}@{place}" if colon else f"{user}@{place}"
+    return scheme[0] + _QUERY_SECRET.sub(lambda match: match["name"] + MASK, place)
 
 
 def without_credentials(text: str) -> str:
