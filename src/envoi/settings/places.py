@@ -132,7 +132,7 @@ def _sqlite_file(rest: str, folder: Path) -> str:
         raise MisfitError("an outbox in memory would lose its mail with the process: name a file")
     if not path.startswith("/"):
         raise MisfitError("three slashes before a relative path, four before an absolute one")
-    if "?" in str(folder):
+    if "?" in str(folder) and not path.startswith("//"):
         raise MisfitError(f"SQLite URLs cannot hold the ? in {folder}: move the settings file")
     if path.startswith("/~"):
         raise MisfitError("~ is not expanded: write the whole path")
