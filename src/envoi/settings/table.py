@@ -179,8 +179,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "smtp.ca_file",
         readers.paths(places.existing_file, "a PEM file that is there"),
-        "Certificates of the site's own authority, added to the system's. Without it a relay "
-        "with such a certificate is refused.",
+        "Certificates of the only authorities to trust, a site's own; without it the system's. A "
+        "relay whose certificate comes from another one is refused.",
     ),
     Row(
         "smtp.verify",
