@@ -1,8 +1,14 @@
-"""This room speaks in transactions: ours, or the caller's, with the same statements."""
+"""This room speaks in transactions: ours, or the caller's, with the same statements.
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+A caller hands in what his toolkit gives him: a SQLAlchemy `Connection` or `Session`, a Django
+connection or its alias. `Joiner.join` finds out which, and returns a `CallerTx`: our statements
+run on his connection, inside a savepoint, so an error of ours never spoils his transaction.
+Nothing of Django is imported here: whoever hands in a Django connection has imported it.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Protocol, cast
 
 from envoi.outbox.failures import refused
 from envoi.outbox.render import rendered
@@ -11,9 +17,53 @@ from envoi.seams import Params, Row
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+# Which database is this? Asked so that the question cannot spoil a transaction: a missing table
+# is an empty answer, not an error.
+HAS_META = {
+    "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'envoi_meta'",
+    "postgresql": "SELECT 1 WHERE to_regclass(:place) IS NOT NULL",
+}
+DATABASE_ID = "SELECT value FROM envoi_meta WHERE name = 'database_id'"
+
+
+class CallerTx(Protocol):
+    """A caller's transaction; a `seams.Tx` with what `notify` needs beyond statements."""
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite`, `postgresql`, or the name of a database that cannot hold an outbox."""
+        ...
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether what is written now waits for a commit; False in autocommit."""
+        ...
+
+    def execute(self, sql: str, params: Params) -> Sequence[Row]:
+        """Run one statement on the caller's connection."""
+        ...
+
+    def execute_many(self, sql: str, params: Sequence[Params]) -> None:
+        """Run one statement once per parameter set on the caller's connection."""
+        ...
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Undo everything inside when an error leaves it; the caller's transaction stays usable."""
+        ...
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call back once, after the outermost commit; never when it, or the savepoint that was
+        open at this moment, rolls back.
+        """  # noqa: D205 # one sentence
+        ...
+
+    def is_our_database(self, database_id: str) -> bool:
+        """Whether this connection leads to the outbox of that identity."""
+        ...
+
 
 class ConnectionTx:
-    """A transaction on a SQLAlchemy connection, ours or the caller's.
+    """A transaction on a SQLAlchemy connection.
 
     Args:
         connection: With its transaction open.
@@ -53,5 +103,21 @@ class ConnectionTx:
     @contextmanager
     def savepoint(self) -> Generator[None]:
         """Undo everything inside when an error leaves it; the transaction outside stays usable."""
-        with self.connection.begin_nested():
-            yield
+        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 # loaded with the connection
+
+        try:
+            with self.connection.begin_nested():
+                yield
+        except SQLAlchemyError as err:
+            raise refused(err) from err
+
+
+def identity_seen(tx: CallerTx, schema: str) -> str | None:
+    """Return the identity of the outbox that a connection sees; None when it sees none."""
+    if tx.dialect not in HAS_META:
+        return None
+    place = f"{schema}.envoi_meta" if schema else "envoi_meta"
+    if not tx.execute(HAS_META[tx.dialect], {"place": place}):
+        return None
+    rows = tx.execute(DATABASE_ID, {})
+    return str(rows[0][0]) if rows else None

@@ -1,0 +1,227 @@
+"""This room answers: what is where, why, and how much of it. It only reads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from envoi.core.delivery import Delivery, State
+from envoi.core.message import Message
+from envoi.errors import NotFoundError
+from envoi.outbox import records
+from envoi.outbox import statements as st
+from envoi.outbox.claim import messages
+from envoi.outbox.filters import MAX_LIMIT, Page, Query, condition
+from envoi.seams import Row, Tx
+
+_COLUMNS = ", ".join(f"d.{name.strip()}" for name in st.DELIVERY_COLUMNS.split(","))
+_LISTED = f"""
+    SELECT {_COLUMNS}, m.kind, m.subject, d.application, d.last_reply, d.settled_at_ms, d.worker,
+        (SELECT COUNT(*) FROM envoi_attempt a WHERE a.delivery_id = d.id)
+    FROM envoi_delivery d JOIN envoi_message m ON m.id = d.message_id"""  # noqa: S608 # our own columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A delivery as lists show it.
+
+    Args:
+        delivery: The row.
+        kind: Kind of its event.
+        subject: Subject of its message, secrets masked.
+        application: Whose it is.
+        last_reply: The relay's last words about it, or ours.
+        settled_at_ms: When its state was last written; 0 for never.
+        worker: Who has it now; empty for nobody.
+        attempts: How often it really had its turn.
+    """
+
+    delivery: Delivery
+    kind: str
+    subject: str
+    application: str
+    last_reply: str
+    settled_at_ms: int
+    worker: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt of a delivery.
+
+    Args:
+        claims: Which claim it belongs to.
+        started_at_ms: When it began; 0 when unknown.
+        ended_at_ms: When its end was seen.
+        outcome: The verdict in a word.
+        reply: The relay's own words, or ours.
+    """
+
+    claims: int
+    started_at_ms: int
+    ended_at_ms: int
+    outcome: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One delivery with all that is kept about it; secrets masked."""
+
+    listed: Listed
+    message: Message
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """How much of what; the counts add up to all deliveries there are.
+
+    Args:
+        counts: Deliveries by transport and state.
+        oldest_due_ms: Due time of the queued delivery that waits longest; 0 when none is due.
+        events: Events in the outbox.
+        events_to_route: Events whose recipients are still to be found.
+    """
+
+    counts: Mapping[tuple[str, State], int]
+    oldest_due_ms: int
+    events: int
+    events_to_route: int
+
+    @property
+    def by_state(self) -> dict[State, int]:
+        """Deliveries by state, every state named."""
+        return {
+            state: sum(count for (_, found), count in self.counts.items() if found is state)
+            for state in State
+        }
+
+    @property
+    def total(self) -> int:
+        """All deliveries."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A delivery that waits for a relay in trouble."""
+
+    id: int
+    address: str
+    subject: str
+
+
+def deliveries(tx: Tx, query: Query, page: Page | None = None) -> tuple[Listed, ...]:
+    """Return the deliveries that are meant, newest first."""
+    page = page or Page()
+    where, params = condition(tx.dialect, query)
+    if page.before_id:
+        where += " AND d.id < :before_id"
+        params["before_id"] = page.before_id
+    params |= {"limit": max(0, min(page.limit, MAX_LIMIT)), "offset": max(0, page.offset)}
+    rows = tx.execute(
+        f"{_LISTED} WHERE {where} ORDER BY d.id DESC LIMIT :limit OFFSET :offset", params
+    )
+    return tuple(_listed(row) for row in rows)
+
+
+def show(tx: Tx, delivery_id: int) -> Shown:
+    """Return everything about one delivery.
+
+    Raises:
+        NotFoundError: There is no such delivery.
+    """
+    found = deliveries(tx, Query(ids=(delivery_id,)))
+    if not found:
+        raise NotFoundError(f"delivery {delivery_id}: expected a row of the outbox, found none")
+    rows = tx.execute(
+        """SELECT claims, started_at_ms, ended_at_ms, outcome, reply FROM envoi_attempt
+        WHERE delivery_id = :id ORDER BY id""",
+        {"id": delivery_id},
+    )
+    return Shown(
+        listed=found[0],
+        message=message(tx, found[0].delivery.message_id),
+        attempts=tuple(_attempt(row) for row in rows),
+    )
+
+
+def message(tx: Tx, message_id: int) -> Message:
+    """Return a message with its files, secrets masked; what a raw view is made of.
+
+    Raises:
+        NotFoundError: There is no such message.
+    """
+    found = messages(tx, [message_id])
+    if message_id not in found:
+        raise NotFoundError(f"message {message_id}: expected a row of the outbox, found none")
+    return found[message_id].message
+
+
+def stats(tx: Tx, now_ms: int) -> Stats:
+    """Count."""
+    counts = tx.execute(
+        "SELECT transport, state, COUNT(*) FROM envoi_delivery GROUP BY transport, state", {}
+    )
+    oldest = tx.execute(
+        """SELECT MIN(due_at_ms) FROM envoi_delivery
+        WHERE state IN ('queued', 'uncertain') AND due_at_ms <= :now_ms""",
+        {"now_ms": now_ms},
+    )
+    events = dict(
+        cast("Sequence[tuple[str, int]]", [
+            tuple(row) for row in tx.execute(
+                "SELECT state, COUNT(*) FROM envoi_event GROUP BY state", {}
+            )
+        ])
+    )  # fmt: skip
+    return Stats(
+        counts={(str(t), State(str(state))): cast("int", count) for t, state, count in counts},
+        oldest_due_ms=cast("int", oldest[0][0] or 0),
+        events=sum(events.values()),
+        events_to_route=events.get("to_route", 0),
+    )
+
+
+def waiting(
+    tx: Tx, transport: str, now_ms: int, *, after_id: int = 0, limit: int = 200
+) -> tuple[Waiting, ...]:
+    """Return deliveries that are due and wait for a relay, oldest row first."""
+    rows = tx.execute(
+        """SELECT d.id, d.address, m.subject
+        FROM envoi_delivery d JOIN envoi_message m ON m.id = d.message_id
+        WHERE d.transport = :transport AND d.state IN ('queued', 'uncertain')
+            AND d.due_at_ms <= :now_ms AND d.id > :after_id
+        ORDER BY d.id LIMIT :limit""",
+        {"transport": transport, "now_ms": now_ms, "after_id": after_id, "limit": limit},
+    )
+    return tuple(
+        Waiting(id=cast("int", row_id), address=str(address), subject=str(subject))
+        for row_id, address, subject in rows
+    )
+
+
+def _listed(row: Row) -> Listed:
+    kind, subject, application, last_reply, settled_at_ms, worker, attempts = row[-7:]
+    return Listed(
+        delivery=records.delivery_of(row[:-7]),
+        kind=str(kind),
+        subject=str(subject),
+        application=str(application),
+        last_reply=str(last_reply),
+        settled_at_ms=cast("int", settled_at_ms),
+        worker=str(worker),
+        attempts=cast("int", attempts),
+    )
+
+
+def _attempt(row: Row) -> Attempt:
+    claims, started_at_ms, ended_at_ms, outcome, reply = row
+    return Attempt(
+        claims=cast("int", claims),
+        started_at_ms=cast("int", started_at_ms),
+        ended_at_ms=cast("int", ended_at_ms),
+        outcome=str(outcome),
+        reply=str(reply),
+    )

@@ -1,0 +1,128 @@
+"""This room joins a caller's transaction: it finds out what he handed in, and adapts it."""
+
+import sys
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, cast
+
+from envoi.errors import InputError
+from envoi.journal import Fact, Journal
+from envoi.outbox.tx import CallerTx
+
+if TYPE_CHECKING:
+    from envoi.outbox.join_django import DjangoConnection
+
+_EXPECTED = (
+    "tx: expected a SQLAlchemy Connection or Session, or a Django connection or its alias, "
+    "got {got}"
+)
+_ASYNC = (
+    "tx: got an {got}, whose calls must be awaited; write "
+    "`await session.run_sync(lambda tx: mailer.notify(event, tx))`"
+)
+_DEFERRED = {
+    "sqlalchemy": (
+        "this SQLite connection begins its transactions deferred: a transaction that reads first "
+        "and writes later fails 'database is locked' at once while another process commits. Open "
+        "it with isolation_level=None in connect_args, and send BEGIN IMMEDIATE from SQLAlchemy's "
+        "`begin` event"
+    ),
+    "django": (
+        "this SQLite connection begins its transactions deferred: a transaction that reads first "
+        "and writes later fails 'database is locked' at once while another process commits. Set "
+        "'transaction_mode': 'IMMEDIATE' in DATABASES[...]['OPTIONS'] (Django 5.1 or newer)"
+    ),
+}
+
+
+class Joiner:
+    """Adapts callers' transactions; remembers which databases are ours.
+
+    Args:
+        schema: Schema of our tables; empty: the connection's own.
+        journal: Told once of a SQLite connection that is opened in a way that locks up.
+    """
+
+    def __init__(self, schema: str, journal: Journal) -> None:
+        """Start knowing nothing."""
+        self.schema = schema
+        self._journal = journal
+        self._identities: dict[Hashable, str] = {}
+        self._has_warned = False
+
+    def join(self, tx: object) -> CallerTx:
+        """Return the adapter for what a caller handed in.
+
+        Raises:
+            InputError: Nothing that has a transaction, or something that must be awaited.
+        """
+        for adapt in (self._sqlalchemy, self._django):
+            joined = adapt(tx)
+            if joined is not None:
+                return joined
+        raise InputError(_EXPECTED.format(got=type(tx).__name__))
+
+    def identity(self, place: Hashable, ask: Callable[[], str | None]) -> str | None:
+        """Return the identity seen at a place, asked once while it has one."""
+        known = self._identities.get(place)
+        if known is None:
+            known = ask()
+            if known is not None:
+                self._identities[place] = known
+        return known
+
+    def warn_deferred(self, toolkit: str) -> None:
+        """Say once how this host should open SQLite."""
+        if not self._has_warned:
+            self._has_warned = True
+            self._journal.note(Fact.SQLITE_DEFERRED, because=_DEFERRED[toolkit])
+
+    def _sqlalchemy(self, tx: object) -> CallerTx | None:
+        if "sqlalchemy" not in sys.modules:
+            return None
+        from sqlalchemy import Connection  # noqa: PLC0415 # loaded already
+
+        from envoi.outbox.join_sqlalchemy import ConnectionJoin, SessionJoin  # noqa: PLC0415 # same
+
+        _refuse_async(tx)
+        if isinstance(tx, Connection):
+            return ConnectionJoin(tx, self)
+        if "sqlalchemy.orm" not in sys.modules:
+            return None
+        from sqlalchemy.orm import Session, scoped_session  # noqa: PLC0415 # loaded already
+
+        if isinstance(tx, scoped_session):
+            tx = cast("Callable[[], object]", tx)()
+        return SessionJoin(tx, self) if isinstance(tx, Session) else None
+
+    def _django(self, tx: object) -> CallerTx | None:
+        django_db = sys.modules.get("django.db")
+        if django_db is None:
+            return None
+        from envoi.outbox.join_django import DjangoJoin  # noqa: PLC0415 # only beside Django
+
+        if tx is django_db.transaction:
+            tx = django_db.DEFAULT_DB_ALIAS
+        if isinstance(tx, str):
+            tx = _django_connection(django_db.connections, tx)
+        is_connection = hasattr(tx, "in_atomic_block") and hasattr(tx, "settings_dict")
+        return DjangoJoin(cast("DjangoConnection", tx), self) if is_connection else None
+
+
+def _refuse_async(tx: object) -> None:
+    asynchronous = sys.modules.get("sqlalchemy.ext.asyncio")
+    if asynchronous is None:
+        return
+    kinds = (
+        asynchronous.AsyncSession,
+        asynchronous.AsyncConnection,
+        asynchronous.async_scoped_session,
+    )
+    if isinstance(tx, kinds):
+        raise InputError(_ASYNC.format(got=type(tx).__name__))
+
+
+def _django_connection(connections: object, alias: str) -> object:
+    known = list(cast("dict[str, object]", connections))
+    if alias not in known:
+        raise InputError(f"tx: expected a database alias of {', '.join(known)}, got {alias!r}")
+    return cast("dict[str, object]", connections)[alias]

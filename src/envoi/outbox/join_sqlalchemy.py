@@ -1,0 +1,176 @@
+"""This room joins SQLAlchemy: a caller's `Connection` or `Session`, with every driver below it.
+
+A `Session` tells of its commit when it is done. A bare `Connection` tells only of a commit that
+begins, so its callbacks wait for the next sign of life (the next transaction, or the
+connection's return to the pool) and look whether the commit went through: within `with
+engine.begin()` that is at once.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from envoi.errors import InputError
+from envoi.outbox.tx import ConnectionTx, identity_seen
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.orm import Session
+
+    from envoi.outbox.join import Joiner
+
+_KEY = "envoi.after_commit"
+
+
+class ConnectionJoin(ConnectionTx):
+    """A caller's SQLAlchemy connection.
+
+    Args:
+        connection: His; its transaction begins with our first statement if none is open.
+        joiner: Remembers which databases are ours.
+    """
+
+    def __init__(self, connection: "Connection", joiner: "Joiner") -> None:
+        """Take the connection; it stays the caller's."""
+        super().__init__(connection, schema=joiner.schema)
+        self._joiner = joiner
+        if self.dialect == "sqlite" and _is_deferred(connection):
+            joiner.warn_deferred("sqlalchemy")
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether a commit decides; False only where the caller chose autocommit."""
+        return self.connection.get_isolation_level() != "AUTOCOMMIT"
+
+    def is_our_database(self, database_id: str) -> bool:
+        """Whether this connection leads to the outbox of that identity; asked once per engine."""
+        engine = self.connection.engine
+        place = (id(engine.pool), str(engine.url))
+        seen = self._joiner.identity(place, lambda: identity_seen(self, self._joiner.schema))
+        return seen == database_id
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call back once, after the outermost commit."""
+        pending_of(self.connection).add(callback)
+
+
+class SessionJoin(ConnectionJoin):
+    """A caller's SQLAlchemy session.
+
+    Args:
+        session: His; it takes part with the connection of its own engine.
+        joiner: Remembers which databases are ours.
+    """
+
+    def __init__(self, session: "Session", joiner: "Joiner") -> None:
+        """Take the session; nothing pending in it is flushed."""
+        from sqlalchemy.exc import UnboundExecutionError  # noqa: PLC0415 # loaded already
+
+        try:
+            connection = session.connection()
+        except UnboundExecutionError as err:
+            raise InputError(
+                "tx: this Session is bound per mapper and has no engine of its own; hand in "
+                "`session.connection(bind_arguments=...)` of the outbox's engine instead"
+            ) from err
+        super().__init__(connection, joiner)
+        self.session = session
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call back once, after the outermost commit."""
+        pending = pending_of(self.connection)
+        pending.add(callback)
+        pending.follow(self.session)
+
+
+class Pending:
+    """Callbacks that wait for the commit of one connection's transaction.
+
+    A rollback to a savepoint that was open when a callback came drops the callback: savepoints
+    that are opened later are told apart by having been seen to open.
+    """
+
+    def __init__(self, connection: "Connection") -> None:
+        """Watch the connection."""
+        from sqlalchemy import event  # noqa: PLC0415 # loaded already
+
+        self._callbacks: list[tuple[Callable[[], None], set[str]]] = []
+        self.is_committing = False
+        self._session: Session | None = None
+        event.listen(connection, "begin", self._on_begin)
+        event.listen(connection, "commit", self._on_commit)
+        event.listen(connection, "rollback", self._on_rollback)
+        event.listen(connection, "savepoint", self._on_savepoint)
+        event.listen(connection, "rollback_savepoint", self._on_rollback_savepoint)
+
+    def add(self, callback: Callable[[], None]) -> None:
+        """Keep a callback for the commit."""
+        self._callbacks.append((callback, set()))
+
+    def follow(self, session: "Session") -> None:
+        """Let the session say when its commit is done; it knows sooner than the connection."""
+        from sqlalchemy import event  # noqa: PLC0415 # loaded already
+
+        if self._session is not session:
+            self._session = session
+            event.listen(session, "after_commit", self._on_session_commit)
+
+    def settle(self, *, is_committed: bool) -> None:
+        """Call back after a commit, forget after a rollback; either way once."""
+        callbacks, self._callbacks = self._callbacks, []
+        self.is_committing = False
+        if is_committed:
+            for callback, _ in callbacks:
+                callback()
+
+    def _on_begin(self, _connection: "Connection") -> None:
+        self.settle(is_committed=self.is_committing)
+
+    def _on_commit(self, _connection: "Connection") -> None:
+        self.is_committing = True
+
+    def _on_rollback(self, _connection: "Connection") -> None:
+        self.settle(is_committed=False)
+
+    def _on_session_commit(self, _session: "Session") -> None:
+        # Also fires when a nested transaction is released; nothing is committed by that.
+        if self.is_committing:
+            self.settle(is_committed=True)
+
+    def _on_savepoint(self, _connection: "Connection", name: str) -> None:
+        for _, opened_later in self._callbacks:
+            opened_later.add(name)
+
+    def _on_rollback_savepoint(
+        self, _connection: "Connection", name: str, _context: object
+    ) -> None:
+        self._callbacks = [kept for kept in self._callbacks if name in kept[1]]
+
+
+def pending_of(connection: "Connection") -> Pending:
+    """Return the callbacks of a connection, watched from now until it returns to its pool."""
+    pending = connection.info.get(_KEY)
+    if pending is None:
+        _watch_returns(connection.engine)
+        pending = connection.info[_KEY] = Pending(connection)
+    return cast("Pending", pending)
+
+
+def _watch_returns(engine: "Engine") -> None:
+    from sqlalchemy import event  # noqa: PLC0415 # loaded already
+
+    if not event.contains(engine.pool, "checkin", _on_return):
+        event.listen(engine.pool, "checkin", _on_return)
+
+
+def _on_return(_raw: object, record: object) -> None:
+    # The next to check this connection out has a Connection of his own, so the watch ends here.
+    info = cast("dict[str, object]", getattr(record, "info", {}))
+    pending = info.pop(_KEY, None)
+    if isinstance(pending, Pending):
+        pending.settle(is_committed=pending.is_committing)
+
+
+def _is_deferred(connection: "Connection") -> bool:
+    # None: the host begins transactions itself, as the recipe asks. IMMEDIATE is fine as well.
+    level = getattr(connection.connection.dbapi_connection, "isolation_level", None)
+    return level is not None and str(level).upper() in {"", "DEFERRED"}
