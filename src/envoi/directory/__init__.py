@@ -1,0 +1,1 @@
+"""This room knows who exists: users, their addresses and groups, and who an event can reach."""
