@@ -7,7 +7,7 @@ refused with every problem at once; nothing is repaired.
 import base64
 import binascii
 import mimetypes
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from envoi.addresses import parse_mailbox
@@ -134,17 +134,17 @@ def mail_form(mail: ReadyMail) -> dict[str, Plain]:
     }
 
 
-def checked_mail(mail: ReadyMail, problems: Iterable[Problem] = ()) -> ReadyMail:
+def checked_mail(mail: ReadyMail, problems: Sequence[Problem] = ()) -> ReadyMail:
     """Return the mail, or refuse it with every problem.
 
     Raises:
         InputError: Lists the given problems and those of `check_ready`.
     """
-    found = [*problems, *check_ready(mail)]
+    told = {problem.where for problem in problems}
+    # A recipient that could not be read leaves the list empty; one line about it is enough.
+    found = [*problems, *(p for p in check_ready(mail) if p.where not in told)]
     if found:
-        # A recipient that could not be read leaves the list empty; one line about it is enough.
-        shown = found if len(found) == 1 else [p for p in found if p.got != "none"] or found
-        raise InputError("\n".join(str(problem) for problem in shown))
+        raise InputError("\n".join(str(problem) for problem in found))
     return mail
 
 

@@ -1,0 +1,47 @@
+"""Envoi: say what happened; the right people hear of it by mail, and nothing is lost.
+
+The front door lists the names that applications use; nothing is defined here.
+"""
+
+from envoi.core.event import Event
+from envoi.core.kind import Fact, FactType, Kind, MailClass
+from envoi.core.message import Attachment
+from envoi.core.people import Address, Mailbox, Person
+from envoi.core.ready import ReadyMail
+from envoi.errors import (
+    AddressError,
+    EnvoiError,
+    EventError,
+    InputError,
+    NotFoundError,
+    NotStoredError,
+    OutboxError,
+    SettingsError,
+    UnknownKindError,
+)
+from envoi.mailer import Mailer, Receipt, Stored
+
+__all__ = [
+    "Address",
+    "AddressError",
+    "Attachment",
+    "EnvoiError",
+    "Event",
+    "EventError",
+    "Fact",
+    "FactType",
+    "InputError",
+    "Kind",
+    "MailClass",
+    "Mailbox",
+    "Mailer",
+    "NotFoundError",
+    "NotStoredError",
+    "OutboxError",
+    "Person",
+    "ReadyMail",
+    "Receipt",
+    "SettingsError",
+    "Stored",
+    "UnknownKindError",
+]

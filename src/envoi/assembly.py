@@ -1,0 +1,171 @@
+"""This room puts the rooms together: one `Parts` per settings, opened when first used."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from envoi.core.delivery import Patience
+from envoi.core.message import Identity
+from envoi.core.problem import Problem
+from envoi.core.routing import Sender
+from envoi.core.rules import merged, read_senders
+from envoi.directory.own import OwnDirectory
+from envoi.journal import Fact, Journal
+from envoi.outbox.spool import Spool
+from envoi.outbox.store import Outbox, open_outbox
+from envoi.seams import Carrier, Directory, Tx
+from envoi.settings import Application, DeliverySettings, Settings, Smtp
+from envoi.templates.catalogue import Catalogue
+from envoi.templates.render import Templates
+from envoi.transport.carrier import SmtpCarrier
+from envoi.transport.idle import IdleCarrier
+from envoi.transport.options import RelayOptions
+
+
+def now_ms() -> int:
+    """Return the wall clock in milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Parts:
+    """Everything one outbox's mailer and worker are made of.
+
+    Args:
+        settings: Checked settings.
+        journal: Where facts go.
+        clock: Milliseconds since 1970 UTC; tests bring their own.
+    """
+
+    def __init__(
+        self, settings: Settings, journal: Journal, clock: Callable[[], int] = now_ms
+    ) -> None:
+        """Build the rooms; no file and no database is opened yet but the templates' folders."""
+        self.settings = settings
+        self.journal = journal
+        self.clock = clock
+        self.catalogue = Catalogue.shipped(settings.templates.folders)
+        self.templates = Templates(self.catalogue)
+        self.patience = patience_of(settings.delivery)
+        self.outbox: Outbox = open_outbox(
+            settings.outbox.url,
+            schema=settings.outbox.schema,
+            busy_timeout_ms=int(settings.outbox.busy_timeout_s * 1000),
+            journal=journal,
+            patience=self.patience,
+        )
+        self.spool = Spool(
+            settings.outbox.spool, max_bytes=settings.outbox.spool_max_mb * 1024 * 1024
+        )
+        self._directories: dict[str, Directory] = {}
+        self._senders: tuple[tuple[int, int], tuple[Sender, ...]] | None = None
+
+    def fresh_uid(self) -> str:
+        """Return 32 hexadecimal digits that nobody has used before."""
+        return uuid.uuid4().hex
+
+    def directory(self, application: str) -> Directory:
+        """Return who exists for an application."""
+        known = self._directories.get(application)
+        if known is None:
+            admins = self.settings.applications[application].admins
+            known = self._directories[application] = OwnDirectory(application, admins)
+        return known
+
+    def identity(self, application: str) -> Identity:
+        """Return how an application presents itself in its mail."""
+        return identity_of(self.settings.applications[application])
+
+    def sender_tables(self) -> tuple[tuple[Sender, ...], tuple[Problem, ...]]:
+        """Return the senders as the files define them, and what is wrong with the others."""
+        tables = merged((self.catalogue.sender_tables(), self.settings.senders))
+        return read_senders(tables, self.catalogue.kinds())
+
+    def senders(self, tx: Tx) -> tuple[Sender, ...]:
+        """Return the senders with the switches of the database, fresh after every change."""
+        version = (self.outbox.switches_version(tx), self.catalogue.version)
+        known = self._senders
+        if known is None or known[0] != version:
+            defined, problems = self.sender_tables()
+            for problem in problems:
+                self.journal.note(Fact.SENDER_BROKEN, because=problem)
+            switched = switched_senders(defined, self.outbox.switches(tx))
+            known = self._senders = (version, switched)
+        return known[1]
+
+    def carrier(self) -> Carrier:
+        """Return a new carrier to the configured relay; it opens connections when mail comes."""
+        smtp = self.settings.smtp
+        if not smtp.host:
+            return IdleCarrier()
+        return SmtpCarrier(relay_options(smtp))
+
+    def has_relay(self, tx: Tx) -> bool:
+        """Whether mail can leave: a relay is configured, or somebody captures it right now."""
+        if self.settings.smtp.host:
+            return True
+        return self.outbox.is_captured(tx, self.clock(), self.settings.delivery.lease_s * 1000)
+
+
+def assemble(settings: Settings, clock: Callable[[], int] = now_ms) -> Parts:
+    """Return the parts that the settings describe."""
+    return Parts(settings, Journal(), clock)
+
+
+def patience_of(delivery: DeliverySettings) -> Patience:
+    """Return the limits that the `[delivery]` section sets."""
+    return Patience(
+        first_retry_ms=delivery.first_retry_s * 1000,
+        longest_retry_ms=delivery.longest_retry_s * 1000,
+        give_up_after_ms=delivery.give_up_after_s * 1000,
+        uncertain_wait_ms=delivery.uncertain_wait_s * 1000,
+    )
+
+
+def identity_of(application: Application) -> Identity:
+    """Return the identity that an application's settings describe."""
+    return Identity(
+        sender=application.sender,
+        reply_to=application.reply_to,
+        prefix=application.prefix,
+        base_url=application.base_url,
+        type_header=application.type_header,
+        host=application.host,
+        locale=application.locale,
+        time_zone=application.time_zone,
+        name=application.name,
+    )
+
+
+def switched_senders(
+    senders: tuple[Sender, ...], switches: Mapping[str, str]
+) -> tuple[Sender, ...]:
+    """Return the senders with what the database says about on and off, which wins over files."""
+    return tuple(
+        replace(sender, is_enabled=switches[f"sender.{sender.name}"] == "on")
+        if f"sender.{sender.name}" in switches
+        else sender
+        for sender in senders
+    )
+
+
+def relay_options(smtp: Smtp) -> RelayOptions:
+    """Return what the transport must know of the `[smtp]` section."""
+    return RelayOptions(
+        host=smtp.host,
+        port=smtp.port,
+        username=smtp.username,
+        password=smtp.password,
+        tls=smtp.tls,
+        ca_file=str(smtp.ca_file or ""),
+        verify=smtp.verify,
+        auth=smtp.auth,
+        helo=smtp.helo,
+        allow_clear_password=smtp.allow_clear_password,
+        connect_timeout_s=smtp.connect_timeout_s,
+        command_timeout_s=smtp.command_timeout_s,
+        content_timeout_s=smtp.content_timeout_s,
+        connections=smtp.connections,
+        messages_per_connection=smtp.messages_per_connection,
+        idle_s=smtp.idle_s,
+    )

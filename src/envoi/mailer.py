@@ -1,0 +1,316 @@
+"""This room is where an application hands over what happened.
+
+`notify` joins the caller's transaction, so mail exists exactly if the thing it tells of exists.
+Two promises hold at every line: a programmer's error (unknown kind, facts against the schema)
+raises before anything is written; and nothing else ever raises, waits long or disturbs the
+caller's transaction, because an application's own action must not fail on account of mail.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from envoi import forms
+from envoi.assembly import Parts, assemble
+from envoi.background import Background
+from envoi.chores import Chores
+from envoi.core.delivery import State
+from envoi.core.event import Event, check_event, cleaned
+from envoi.core.kind import Kind, Plain, mask_facts
+from envoi.core.ready import READY_KIND, ReadyMail
+from envoi.errors import EventError, NotStoredError, OutboxUnavailableError
+from envoi.journal import Fact
+from envoi.outbox.relay import CAPTURE
+from envoi.outbox.tx import CallerTx
+from envoi.seams import Carrier, Tx
+from envoi.settings import Settings, load
+from envoi.walk import Walk, Walked
+from envoi.worker import DEFAULT_TRANSPORT, Post, Worker, worker_name
+
+
+class Stored(StrEnum):
+    """What became of an event that was handed over."""
+
+    STORED = "stored"  # with its deliveries, in the caller's or in our own transaction
+    ROUTING = "routing"  # stored alone; a worker finds its many recipients after the commit
+    REPEATED = "repeated"  # its key was stored before; nothing new was written
+    AFTER_COMMIT = "after commit"  # the outbox is another database: stored when yours commits
+    SPOOLED = "spooled"  # the outbox cannot be reached; the next worker takes it from the spool
+    NOT_STORED = "not stored"  # see `because`; the journal holds it at ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The answer to a notify or send.
+
+    Args:
+        stored: What became of it.
+        event_id: Row id for `envoi explain`; 0 when there is no row yet.
+        deliveries: How many people will get mail; 0 while routing is still to come.
+        skipped: How many were considered and get none.
+        because: Why it is not (yet) stored, or why nobody is concerned.
+    """
+
+    stored: Stored
+    event_id: int = 0
+    deliveries: int = 0
+    skipped: int = 0
+    because: str = ""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the event is or will be in the outbox without anybody's help."""
+        return self.stored is not Stored.NOT_STORED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    """Something handed over.
+
+    Args:
+        store: Steps 3 to 8 within a transaction.
+        form: Its JSON form for the spool, secrets in clear.
+        kind: Kind, for the journal.
+        shown: The facts for the journal, secrets masked.
+        key: Idempotency key, for the journal.
+    """
+
+    store: Callable[[Tx], Walked]
+    form: Mapping[str, Plain]
+    kind: str
+    shown: str
+    key: str
+
+
+class Mailer:
+    """The front door: takes events and ready-made mail, and may deliver inside the application.
+
+    Args:
+        parts: Settings, outbox, directories, templates and journal; see `assembly.assemble`.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        """Hold the parts; nothing is opened before it is needed."""
+        self.parts = parts
+        self.walk = Walk(parts)
+        self._background = Background(self.make_worker, self._crashed)
+
+    @classmethod
+    def from_file(cls, path: str | Path | None = None) -> "Mailer":
+        """Return a mailer by an `envoi.toml`; None: `ENVOI_CONFIG`, else `./envoi.toml`.
+
+        Raises:
+            SettingsError: Lists every problem of the file and the environment.
+        """
+        return cls.from_settings(load(Path(path) if path else None, os.environ))
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Mailer":
+        """Return a mailer by settings that were loaded or made in Python."""
+        return cls(assemble(settings))
+
+    def register(self, *kinds: Kind) -> None:
+        """Add kinds that the application defines in Python; a known name replaces that kind."""
+        for kind in kinds:
+            self.parts.catalogue.add(kind)
+
+    def notify(self, event: Event, tx: object = None, *, strict: bool = False) -> Receipt:
+        """Say what happened.
+
+        Args:
+            event: The event.
+            tx: The caller's transaction: a SQLAlchemy `Connection` or `Session` (in
+                `AsyncSession.run_sync` its sync session), or a Django connection or alias. None
+                stores at once in a transaction of our own.
+            strict: Raise when the event cannot be stored. Default False: the receipt says so.
+
+        Raises:
+            UnknownKindError: No such kind.
+            EventError: The event does not fit its kind; lists every problem.
+            NotStoredError: Only with `strict`.
+        """
+        kind = self.parts.catalogue.kind(event.kind)
+        self._refuse_misfits(kind, event)
+        event = cleaned(event, kind)
+        offer = _Offer(
+            store=partial(self.walk.store, kind, event),
+            form={"event": forms.event_form(event)},
+            kind=kind.name,
+            shown=str(mask_facts(kind, event.facts)),
+            key=event.key,
+        )
+        return self._hand_over(offer, tx, strict=strict)
+
+    def send(self, mail: ReadyMail, tx: object = None, *, strict: bool = False) -> Receipt:
+        """Hand over a ready-made mail; `tx` and `strict` as in `notify`.
+
+        Raises:
+            InputError: The mail does not fit; lists every problem.
+            NotStoredError: Only with `strict`.
+        """
+        mail = forms.checked_mail(mail)
+        self._refuse_application(mail.application)
+        offer = _Offer(
+            store=partial(self.walk.store_ready, mail),
+            form={"mail": forms.mail_form(mail)},
+            kind=READY_KIND,
+            shown=repr(mail.subject),
+            key=mail.key,
+        )
+        return self._hand_over(offer, tx, strict=strict)
+
+    def start(self) -> None:
+        """Deliver in this application: a worker thread, begun after a fork, never at import."""
+        self._background.start()
+
+    def stop(self) -> None:
+        """Stop delivering here; what is under way is finished or given back. May be repeated."""
+        self._background.stop()
+
+    def close(self) -> None:
+        """Stop and close every database connection."""
+        self.stop()
+        self.parts.outbox.close()
+
+    def make_worker(self, carrier: Carrier | None = None) -> Worker:
+        """Return a worker on this outbox.
+
+        Args:
+            carrier: Captures mail instead of sending it; None: the relay of the settings.
+        """
+        name = worker_name()
+        signs_as = CAPTURE if carrier else DEFAULT_TRANSPORT
+        post = Post(name=name, transport=DEFAULT_TRANSPORT, carrier=carrier or self.parts.carrier())
+        chores = Chores(self.parts, self.walk, self._take_in, name, signs_as)
+        return Worker(self.parts, post, chores)
+
+    def _take_in(self, form: Mapping[str, Plain], uid: str) -> None:
+        # The name of the spooled file is the key of an event that has none, so that a crash
+        # between the commit and the removal of the file cannot store it twice.
+        if "mail" in form:
+            mail = forms.read_mail(form["mail"])
+            self.send(replace(mail, key=mail.key or f"spool:{uid}"), strict=True)
+        else:
+            event = forms.read_event(form.get("event"))
+            self.notify(replace(event, key=event.key or f"spool:{uid}"), strict=True)
+
+    def _crashed(self, err: Exception) -> None:
+        because = f"{type(err).__name__}: {err}"
+        self.parts.journal.note(Fact.WORKER_BROKEN, worker="in-process", because=because)
+
+    def _refuse_misfits(self, kind: Kind, event: Event) -> None:
+        self._refuse_application(event.application)
+        problems = check_event(kind, event)
+        if problems:
+            lines = "\n".join(str(problem) for problem in problems)
+            raise EventError(f"{kind.name}: {lines}" if len(problems) == 1 else lines)
+
+    def _refuse_application(self, application: str) -> None:
+        known = self.parts.settings.applications
+        if application not in known:
+            raise EventError(
+                f"application: expected one of {', '.join(known)}, got {application!r} "
+                f"(name it in the settings as [application.{application}])"
+            )
+
+    def _hand_over(self, offer: _Offer, tx: object, *, strict: bool) -> Receipt:
+        # A wrong `tx` is a programmer's error and raises here, before anything is tried.
+        caller = self.parts.outbox.join(tx) if tx is not None else None
+        try:
+            if caller is None:
+                return self._store_alone(offer, may_spool=not strict)
+            return self._store_within(offer, caller)
+        except Exception as err:
+            # The one place that catches everything: whatever it was (routing, directory,
+            # template, database), the application's own action goes on.
+            if strict:
+                raise NotStoredError(f"{offer.kind}: {err}") from err
+            return self._not_stored(offer, err)
+
+    def _store_alone(self, offer: _Offer, *, may_spool: bool) -> Receipt:
+        try:
+            with self.parts.outbox.transaction() as tx:
+                walked = offer.store(tx)
+        except OutboxUnavailableError as err:
+            if not may_spool:
+                raise
+            return self._spool(offer, err)
+        self._tell_of(offer, walked)
+        return _receipt(walked)
+
+    def _store_within(self, offer: _Offer, caller: CallerTx) -> Receipt:
+        if not self._is_ours(caller):
+            return self._store_after(offer, caller)
+        with caller.savepoint():
+            walked = offer.store(caller)
+        caller.after_commit(partial(self._tell_of, offer, walked))
+        return _receipt(walked)
+
+    def _is_ours(self, caller: CallerTx) -> bool:
+        try:
+            return caller.is_our_database(self.parts.outbox.database_id())
+        except OutboxUnavailableError:
+            return False  # then the spool takes it after the commit
+
+    def _store_after(self, offer: _Offer, caller: CallerTx) -> Receipt:
+        if not caller.is_in_transaction:
+            return self._store_alone(offer, may_spool=True)
+        caller.after_commit(partial(self._store_late, offer))
+        because = "the outbox is another database; stored right after your commit"
+        return Receipt(stored=Stored.AFTER_COMMIT, because=because)
+
+    def _store_late(self, offer: _Offer) -> None:
+        # Runs inside the caller's commit: an error here would look like a failed commit.
+        try:
+            self._store_alone(offer, may_spool=True)
+        except Exception as err:  # noqa: BLE001 # see above
+            self._not_stored(offer, err)
+
+    def _spool(self, offer: _Offer, err: Exception) -> Receipt:
+        path = self.parts.spool.keep(offer.form)
+        self.parts.journal.note(Fact.EVENT_SPOOLED, kind=offer.kind, path=path, because=err)
+        self._background.nudge()
+        return Receipt(stored=Stored.SPOOLED, because=str(err))
+
+    def _not_stored(self, offer: _Offer, err: Exception) -> Receipt:
+        because = f"{type(err).__name__}: {err}"
+        self.parts.journal.note(
+            Fact.EVENT_NOT_STORED, kind=offer.kind, because=because, facts=offer.shown
+        )
+        return Receipt(stored=Stored.NOT_STORED, because=because)
+
+    def _tell_of(self, offer: _Offer, walked: Walked) -> None:
+        fact = Fact.EVENT_STORED if walked.is_new else Fact.EVENT_REPEATED
+        self.parts.journal.note(
+            fact,
+            event=walked.event_id,
+            kind=offer.kind,
+            deliveries=walked.deliveries,
+            key=offer.key,
+        )
+        for composed, deliveries in walked.mails:
+            for delivery in deliveries:
+                if delivery.state is State.HELD:
+                    self.parts.journal.note(
+                        Fact.MAIL_NOT_CONFIGURED,
+                        recipient=delivery.address,
+                        subject=composed.message.subject,
+                        text=composed.message.text,
+                    )
+        if walked.mails or walked.is_routing:
+            self.parts.outbox.ring()
+        self._background.nudge()
+
+
+def _receipt(walked: Walked) -> Receipt:
+    stored = Stored.ROUTING if walked.is_routing else Stored.STORED
+    return Receipt(
+        stored=stored if walked.is_new else Stored.REPEATED,
+        event_id=walked.event_id,
+        deliveries=walked.deliveries,
+        skipped=len(walked.skipped),
+        because=walked.because,
+    )

@@ -1,0 +1,295 @@
+"""This room delivers: steps 10 to 14 of the walk in order, and whatever time has made due.
+
+One thread, one loop. A turn lets the connections do what they can, judges what they say, and
+writes it down together with what may go next in one short transaction; only after that commit
+are the next contents permitted to leave. So at any moment at most one delivery per open
+connection is begun and not yet recorded, and a crash leaves at most that many in doubt.
+
+When the record cannot be written (disk full, database restarting), nothing new is claimed and
+nothing is permitted; the verdicts stay in memory and are written again, never sent again.
+"""
+
+import os
+import random
+import socket
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from threading import Event as Signal
+
+from envoi.assembly import Parts
+from envoi.chores import Chores
+from envoi.core.delivery import (
+    Failed,
+    GiveBack,
+    Hold,
+    Retry,
+    Sent,
+    Suppress,
+    Uncertain,
+    Verdict,
+    judge,
+)
+from envoi.errors import OutboxError
+from envoi.journal import Fact
+from envoi.outage import Outage
+from envoi.outbox.claim import Claim, ClaimOrder, Settlement
+from envoi.parcels import Parcels
+from envoi.seams import (
+    Carrier,
+    CarrierEvent,
+    Finished,
+    Parcel,
+    Ready,
+    RelayTrouble,
+    RelayWell,
+    Tx,
+)
+
+# The relay of the settings' `[smtp]`; a sender that names no transport uses it.
+DEFAULT_TRANSPORT = "default"
+# Work that waits is looked for at least this often while the relay is busy with us.
+BUSY_TURN_S = 1.0
+# A record that cannot be written is tried again after this, doubling to the second figure.
+FIRST_REWRITE_MS, LONGEST_REWRITE_MS = 200, 5_000
+
+_FACT_OF: dict[type, Fact] = {
+    Sent: Fact.DELIVERY_SENT,
+    Retry: Fact.DELIVERY_RETRY,
+    Failed: Fact.DELIVERY_FAILED,
+    Uncertain: Fact.DELIVERY_UNCERTAIN,
+    Hold: Fact.DELIVERY_HELD,
+    Suppress: Fact.DELIVERY_SUPPRESSED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """Where a worker stands.
+
+    Args:
+        name: Unique name: host, process id and chance.
+        transport: Name of the transport whose deliveries it takes.
+        carrier: What carries them.
+    """
+
+    name: str
+    transport: str
+    carrier: Carrier
+
+
+class Worker:
+    """Takes deliveries from the outbox and hands them to a carrier, until told to stop.
+
+    Args:
+        parts: The outbox's parts.
+        post: Name, transport and carrier.
+        chores: What time makes due beside the deliveries.
+        dice: Uniform in 0..1; spreads retries.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        post: Post,
+        chores: Chores,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        """Start idle; nothing is claimed before the first turn."""
+        self._parts = parts
+        self._post = post
+        self._carrier = post.carrier
+        self._chores = chores
+        self._dice = dice
+        self._parcels = Parcels(parts)
+        self._outage = Outage(parts, post.transport)
+        self._lease_ms = parts.settings.delivery.lease_s * 1000
+        self._poll_ms = parts.settings.delivery.poll_ms
+        self._patience = parts.patience
+        self._claims: dict[int, Claim] = {}
+        self._verdicts: list[Settlement] = []
+        self._ready: list[int] = []
+        self._look_at_ms = 0
+        self._is_woken = Signal()
+        self._rewrite_wait_ms = 0
+        self._rewrite_at_ms = 0
+
+    @property
+    def under_way(self) -> int:
+        """How many deliveries are claimed and not yet recorded."""
+        return len(self._claims)
+
+    def wake(self) -> None:
+        """Look for work now; other threads may call this."""
+        self._is_woken.set()
+        self._carrier.wake()
+
+    def run(self, must_stop: Callable[[], bool]) -> None:
+        """Deliver until `must_stop()`, then finish what is under way and give the rest back."""
+        note = self._parts.journal.note
+        note(Fact.WORKER_STARTED, worker=self._post.name, relay=self._post.transport)
+        listener = self._parts.outbox.bell.listen(self.wake)
+        try:
+            while not must_stop():
+                self.turn()
+        finally:
+            listener.close()
+            note(Fact.WORKER_STOPPING, worker=self._post.name, under_way=self.under_way)
+            self.drain()
+            note(Fact.WORKER_STOPPED, worker=self._post.name)
+
+    def run_until_idle(self) -> None:
+        """Deliver everything that is due now, then return; for tests, cron and `work --once`."""
+        self._look_at_ms = 0
+        while True:
+            self.turn()
+            # No room with nothing under way: no relay, or one that is in trouble.
+            is_done = self._look_at_ms > 0 or not self._can_claim
+            if is_done and not self._claims and not self._verdicts:
+                return
+
+    def turn(self) -> None:
+        """Walk steps 10 to 14 once; wait at most until there may be something to do."""
+        now_ms = self._parts.clock()
+        self._chores.do_due(now_ms, self._claims.values(), self._carrier)
+        self._outage.look(now_ms, self._carrier)
+        self._hear(self._carrier.turn(self._timeout_s(now_ms)))
+        self._write_down(self._parts.clock())
+
+    def drain(self) -> None:
+        """Finish what is under way within the drain time, record it, give the rest back."""
+        events = self._carrier.close(self._parts.settings.delivery.drain_s)
+        self._hear(event for event in events if not isinstance(event, Ready))
+        for claim in self._claims.values():
+            self._settle(claim, GiveBack(because="the worker stopped"))
+        self._claims.clear()
+        self._ready.clear()
+        self._write_down(self._parts.clock(), may_claim=False)
+        self._chores.sign_off()
+
+    @property
+    def _can_claim(self) -> bool:
+        return self._carrier.room() > 0 and not self._chores.stands_by
+
+    def _timeout_s(self, now_ms: int) -> float:
+        if self._verdicts or self._ready:
+            return max(0.0, min(self._rewrite_at_ms - now_ms, BUSY_TURN_S * 1000) / 1000)
+        due_ms = min(self._chores.next_due_ms, self._outage.next_due_ms)
+        if self._can_claim:
+            due_ms = min(due_ms, self._look_at_ms)
+        return max(0.0, min((due_ms - now_ms) / 1000, BUSY_TURN_S))
+
+    def _hear(self, events: Iterable[CarrierEvent]) -> None:
+        for event in events:
+            match event:
+                case Ready(delivery_id=delivery_id):
+                    self._ready.append(delivery_id)
+                case Finished(delivery_id=delivery_id, outcome=outcome):
+                    claim = self._claims.pop(delivery_id)
+                    now_ms = self._parts.clock()
+                    verdict = judge(claim.delivery, outcome, now_ms, self._patience, self._dice())
+                    self._settle(claim, verdict)
+                case RelayTrouble():
+                    self._outage.begin(event, self._parts.clock())
+                case RelayWell():
+                    self._outage.end()
+
+    def _settle(self, claim: Claim, verdict: Verdict) -> None:
+        self._verdicts.append(
+            Settlement(claim=claim, verdict=verdict, ended_at_ms=self._parts.clock())
+        )
+        if claim.delivery.id in self._ready:
+            self._ready.remove(claim.delivery.id)
+
+    def _write_down(self, now_ms: int, *, may_claim: bool = True) -> None:
+        room = self._room(now_ms) if may_claim else 0
+        if now_ms < self._rewrite_at_ms and may_claim:
+            return
+        if not (self._verdicts or self._ready or room):
+            return
+        outbox = self._parts.outbox
+        begun = [self._claims[delivery_id] for delivery_id in self._ready]
+        try:
+            with outbox.transaction(is_synced=False) as tx:
+                lost = {*outbox.settle(tx, self._verdicts, now_ms), *outbox.begin(tx, begun)}
+                claims = self._claim(tx, room, now_ms)
+                self._parcels.fetch(tx, claims)
+        except OutboxError as err:
+            self._cannot_write(err, now_ms)
+            return
+        self._written(lost)
+        self._release(begun, lost)
+        self._load(claims, room, now_ms)
+
+    def _claim(self, tx: Tx, room: int, now_ms: int) -> tuple[Claim, ...]:
+        if not room:
+            return ()
+        order = ClaimOrder(
+            worker=self._post.name,
+            limit=room,
+            lease_ms=self._lease_ms,
+            transport=self._post.transport,
+        )
+        return self._parts.outbox.claim(tx, order, now_ms)
+
+    def _room(self, now_ms: int) -> int:
+        if self._chores.stands_by or not (self._is_woken.is_set() or now_ms >= self._look_at_ms):
+            return 0
+        # Whoever rings from here on is heard at the next turn.
+        self._is_woken.clear()
+        return self._carrier.room()
+
+    def _release(self, begun: Sequence[Claim], lost: AbstractSet[int]) -> None:
+        ids = [claim.delivery.id for claim in begun]
+        self._carrier.permit([delivery_id for delivery_id in ids if delivery_id not in lost])
+        gone = [delivery_id for delivery_id in ids if delivery_id in lost]
+        if gone:
+            # Another worker holds them now: their content must not leave from here as well.
+            self._carrier.withdraw(gone)
+            for delivery_id in gone:
+                del self._claims[delivery_id]
+                self._parts.journal.note(Fact.LEASE_LOST, delivery=delivery_id)
+
+    def _written(self, lost: AbstractSet[int]) -> None:
+        for settlement in self._verdicts:
+            delivery, verdict = settlement.claim.delivery, settlement.verdict
+            if delivery.id in lost:
+                self._parts.journal.note(Fact.LEASE_LOST, delivery=delivery.id)
+            elif type(verdict) in _FACT_OF:
+                self._parts.journal.note(
+                    _FACT_OF[type(verdict)],
+                    delivery=delivery.id,
+                    address=delivery.address,
+                    because=verdict.because,
+                )
+        self._verdicts.clear()
+        self._ready.clear()
+        if self._rewrite_wait_ms:
+            self._rewrite_wait_ms = self._rewrite_at_ms = 0
+            self._parts.journal.note(Fact.WORKER_MENDED, worker=self._post.name)
+
+    def _cannot_write(self, err: OutboxError, now_ms: int) -> None:
+        if not self._rewrite_wait_ms:
+            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._post.name, because=err)
+        doubled = min(self._rewrite_wait_ms * 2, LONGEST_REWRITE_MS)
+        self._rewrite_wait_ms = max(doubled, FIRST_REWRITE_MS)
+        self._rewrite_at_ms = now_ms + self._rewrite_wait_ms
+        self._look_at_ms = max(self._look_at_ms, self._rewrite_at_ms)
+
+    def _load(self, claims: Sequence[Claim], room: int, now_ms: int) -> None:
+        for claim in claims:
+            self._claims[claim.delivery.id] = claim
+            parcel = self._parcels.parcel(claim)
+            if isinstance(parcel, Parcel):
+                self._carrier.load(parcel)
+            else:
+                del self._claims[claim.delivery.id]
+                self._settle(claim, parcel)
+        if room and len(claims) < room:
+            self._look_at_ms = now_ms + self._poll_ms
+
+
+def worker_name() -> str:
+    """Return a name that no other worker has: host, process id and chance."""
+    return f"{socket.gethostname()[:60]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
