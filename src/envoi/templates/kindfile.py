@@ -56,7 +56,8 @@ def read_kind_file(path: Path) -> KindFile:
     if problems:
         return KindFile(kind=None, problems=_located(path, problems))
     kind = _kind(path, table)
-    return KindFile(kind=kind, problems=_located(path, check_kind(kind)))
+    problems = [*check_kind(kind), *_sample_missing(kind)]
+    return KindFile(kind=kind, problems=_located(path, problems))
 
 
 def read_toml(path: Path) -> Table:
@@ -188,6 +189,12 @@ def _fact_names(kind: Kind) -> Iterator[Problem]:
         elif name in CONTEXT_NAMES:
             expected = "a name that templates do not use for something else"
             yield Problem(where=f"facts.{name}", expected=expected, got=repr(name))
+
+
+def _sample_missing(kind: Kind) -> Iterator[Problem]:
+    if not kind.sample and any(fact.is_required for fact in kind.facts.values()):
+        hint = "previews and checks render it"
+        yield Problem(where="sample", expected="a table", got="nothing", hint=hint)
 
 
 def _unknown(table: Table, known: tuple[str, ...], where: str) -> Iterator[Problem]:

@@ -14,8 +14,6 @@ from babel import Locale, UnknownLocaleError
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
 
-from envoi.errors import TemplateError
-
 SOURCE_LANGUAGE = "en"
 
 
@@ -27,11 +25,13 @@ class Language:
         locale: For dates and direction; English where the language is not spoken.
         chain: Names of locales from the most special on, e.g. `("de_AT", "de")`.
         translations: gettext's answers.
+        problems: What in its files could not be used, with file and line: mail goes without it.
     """
 
     locale: Locale
     chain: tuple[str, ...]
     translations: gettext.NullTranslations
+    problems: tuple[str, ...] = ()
 
     @property
     def tag(self) -> str:
@@ -74,9 +74,6 @@ def load_language(
         locale: Whose words are wanted.
         folders: `locale` folders, the winning one first.
         spoken: Names of locales for which templates have files of their own.
-
-    Raises:
-        TemplateError: A `.po` file cannot be read; names the file and line.
     """
     chain = chain_of(locale)
     files = [
@@ -87,8 +84,10 @@ def load_language(
     ]
     translations = gettext.NullTranslations()
     # The last fallback is asked last, so the chain is built from its end.
+    problems: list[str] = []
     for path in reversed(files):
-        loaded = _load(path)
+        loaded, found = _load(path)
+        problems += found
         loaded.add_fallback(translations)
         translations = loaded
     languages = {SOURCE_LANGUAGE, *(name.partition("_")[0] for name in spoken)}
@@ -97,20 +96,24 @@ def load_language(
         locale=locale if is_spoken else Locale(SOURCE_LANGUAGE),
         chain=chain,
         translations=translations,
+        problems=tuple(problems),
     )
 
 
-def _load(path: Path) -> gettext.GNUTranslations:
+def _load(path: Path) -> tuple[gettext.NullTranslations, list[str]]:
     try:
         with path.open("rb") as file:
-            catalog = read_po(file, abort_invalid=True)
-    except (OSError, UnicodeDecodeError, ValueError, PoFileError) as err:
-        raise TemplateError(f"{path}: expected a .po file in UTF-8: {err}") from err
+            catalog = read_po(file, locale=path.parent.parent.name, abort_invalid=True)
+    except (OSError, ValueError, PoFileError) as err:
+        return gettext.NullTranslations(), [f"{path}: expected a .po file in UTF-8: {err}"]
+    problems: list[str] = []
     for message in list(catalog):
         # A placeholder that the English does not have would fail when the mail is written.
-        if message.id and message.check(catalog):
+        faults = message.check(catalog) if message.id else []
+        if faults:
+            problems.append(f"{path}:{message.lineno}: {faults[0]}")
             catalog.delete(message.id, context=message.context)
     compiled = io.BytesIO()
     write_mo(compiled, catalog)
     compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
+    return gettext.GNUTranslations(compiled), problems

@@ -63,5 +63,5 @@ class _Reader(HTMLParser):
     def _space(self, tag: str) -> None:
         if tag in _SPACED:
             self.pieces.append("\n\n")
-        elif tag in _BLOCKS:
+        elif tag in _BLOCKS and self.pieces and not self.pieces[-1].endswith("\n"):
             self.pieces.append("\n")

@@ -16,10 +16,10 @@ from envoi.core.kind import Kind, Plain, clean_line, mask_facts
 from envoi.core.message import Audible, Block, Context, Identity, Words, with_base_url
 from envoi.core.message import context as context_of
 from envoi.core.people import Address, Mailbox, Person
-from envoi.core.routing import Because
+from envoi.core.routing import Because, Why
 from envoi.errors import TemplateError
 from envoi.templates import filters
-from envoi.templates.catalogue import HTML, PARTS, SUBJECT, TEXT, Catalogue
+from envoi.templates.catalogue import HTML, PARTS, SHIPPED, SUBJECT, TEXT, Catalogue
 from envoi.templates.faults import COMPILE_FAILURES, RENDER_FAILURES, told
 from envoi.templates.languages import Language, load_language, read_locale
 from envoi.templates.plaintext import text_of_html
@@ -38,6 +38,7 @@ PERSONAL_MARK = "<!--envoi:personal-->"
 LAYOUT = "layout.html"
 # Languages are kept by the name that a profile holds, and profiles hold anything.
 MAX_LANGUAGES = 1_000
+MAX_BLOCKS = 10_000
 PERSONAL_TEXT, PERSONAL_HTML = "personal.txt", "personal.html"
 
 
@@ -101,20 +102,22 @@ class Templates:
     def block(self, because: Because, locale: str, context: Context) -> Block:
         """Return the personal block of a reason: one sentence, as text and as HTML.
 
-        Raises:
-            TemplateError: A folder's own `personal.txt` or `personal.html` does not render.
+        It depends on the reason, the locale and the application alone, so that each is written
+        once. A folder's own `personal.txt` that does not render is passed over for the shipped
+        one, because a mail must not wait for its small print; `prove` tells of it.
         """
         language = self._open_desk(locale, "UTC", context)
-        data = {
-            **plain_table(context),
-            "why": str(because.why),
-            "detail": because.detail,
-            "lang": language.tag,
-            "direction": language.direction,
-        }
-        text = self._written(self._named(PERSONAL_TEXT), data).strip()
-        html = self._written(self._named(PERSONAL_HTML), {**data, "sentence": text}).strip()
-        return Block(text=text, html=html)
+        name = _of_application(context, "name")
+        key = (because.stored, language.tag, name, self._desk.root)
+        block = self._blocks.get(key)
+        if block is None:
+            try:
+                block = self._block(because, name, language)
+            except TemplateError:
+                block = self._block(because, name, language, folder=f"{SHIPPED}/")
+            if len(self._blocks) < MAX_BLOCKS:
+                self._blocks[key] = block
+        return block
 
     def prove(
         self,
@@ -129,9 +132,15 @@ class Templates:
         them, and every optional fact left out.
 
         Raises:
-            TemplateError: One of the three does not render.
+            TemplateError: One of the three, or a personal block, does not render, or a
+                translation of the locale cannot be used.
         """
         found = self._catalogue.kind(kind)
+        problems = self._language(locale).problems
+        if problems:
+            raise TemplateError("\n".join(problems))
+        if not found.sample and any(fact.is_required for fact in found.facts.values()):
+            raise TemplateError(f"{kind}: expected a sample to render, got a kind without one")
         audible = self._sample(found, identity or _sample_identity())
         facts = with_base_url(found, audible.event.facts, audible.identity.base_url)
         bare = {
@@ -140,6 +149,8 @@ class Templates:
         }
         for shown in (mask_facts(found, facts), bare):
             self.render(kind, locale, time_zone, context_of(audible, shown))
+        for why in Why:
+            self._block(Because(why, "example"), audible.identity.name, self._desk.language)
         return self.render(kind, locale, time_zone, context_of(audible, facts))
 
     def sources(self, template: str, locale: str = "en") -> Mapping[str, Path]:
@@ -148,6 +159,19 @@ class Templates:
         parts = {part: self._catalogue.part(template, part, chain) for part in PARTS}
         files = {**parts, LAYOUT: self._catalogue.find(LAYOUT)}
         return {part: path for part, path in files.items() if path is not None}
+
+    def _block(self, because: Because, name: str, language: Language, folder: str = "") -> Block:
+        data: dict[str, Plain] = {
+            "why": str(because.why),
+            "detail": because.detail,
+            "application": {"name": name, "base_url": self._desk.root},
+            "lang": language.tag,
+            "direction": language.direction,
+        }
+        text = self._written(self._named(folder + PERSONAL_TEXT), data).strip()
+        data["sentence"] = text
+        html = self._written(self._named(folder + PERSONAL_HTML), data).strip()
+        return Block(text=text, html=html)
 
     def _sample(self, kind: Kind, identity: Identity) -> Audible:
         event = cleaned(self._catalogue.sample(kind.name), kind)
@@ -158,6 +182,7 @@ class Templates:
         self._version = self._catalogue.version
         self._languages: dict[str, Language] = {}
         self._scripts: dict[tuple[str, tuple[str, ...]], Script] = {}
+        self._blocks: dict[tuple[str, str, str, str], Block] = {}
         self._sandbox = Sandbox(TemplateLoader(self._catalogue.find))
         self._sandbox.learn(
             filters={
@@ -199,7 +224,7 @@ class Templates:
         desk = self._desk
         desk.language = self._language(locale)
         desk.zone = read_zone(time_zone)
-        desk.root = _base_url(context)
+        desk.root = _of_application(context, "base_url")
         return desk.language
 
     def _language(self, name: str) -> Language:
@@ -271,11 +296,11 @@ def read_zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-def _base_url(context: Context) -> str:
+def _of_application(context: Context, name: str) -> str:
     application = context.get("application")
     if not isinstance(application, Mapping):
         return ""
-    return str(cast("Mapping[str, object]", application).get("base_url") or "")
+    return str(cast("Mapping[str, object]", application).get(name) or "")
 
 
 def _bounded(pieces: Iterable[str], file: str) -> Iterator[str]:

@@ -55,7 +55,10 @@ class Steps(threading.local):
 
 
 class TemplateLoader(BaseLoader):
-    """Finds what templates include, import and extend; sees only what `find` shows."""
+    """Finds what templates include, import and extend; sees only what `find` shows.
+
+    `words.html` may be a file `words.txt`: the same macros, compiled with escaping.
+    """
 
     def __init__(self, find: Callable[[str], Path | None]) -> None:
         """Remember where to look."""
@@ -72,6 +75,8 @@ class TemplateLoader(BaseLoader):
             TemplateNotFound: No folder has it.
         """
         path = self._find(template)
+        if path is None and template.endswith(".html"):
+            path = self._find(template.removesuffix(".html") + ".txt")
         if path is None:
             raise TemplateNotFound(template)
         return path.read_text("utf-8"), str(path), None
@@ -135,6 +140,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
             kwargs.pop("_loop_vars", None)
             return cast("Callable[..., object]", obj)(context.eval_ctx, *args, **kwargs)
         return super().call(context, obj, *args, **kwargs)
+
+    def join_path(self, template: str, parent: str) -> str:
+        """Return the name under which one template loads another.
+
+        Raises:
+            SecurityError: HTML would take words that nobody escaped: what a `.txt` file includes
+                or returns from its macros counts as finished HTML there.
+        """
+        if _is_escaped(parent) and not _is_escaped(template):
+            html = template.removesuffix(".txt") + ".html"
+            raise SecurityError(f"an HTML template cannot load {template!r}; load {html!r}")
+        return template
 
     def make_globals(self, d: MutableMapping[str, object] | None) -> MutableMapping[str, object]:
         """Return the globals themselves: no template here brings its own (15 µs a message)."""
