@@ -23,6 +23,10 @@ from envoi.transport.idle import IdleCarrier
 from envoi.transport.options import RelayOptions
 
 
+# The relay of `[smtp]` is called so.
+TRANSPORTS = ("default",)
+
+
 def now_ms() -> int:
     """Return the wall clock in milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
@@ -79,7 +83,17 @@ class Parts:
     def sender_tables(self) -> tuple[tuple[Sender, ...], tuple[Problem, ...]]:
         """Return the senders as the files define them, and what is wrong with the others."""
         tables = merged((self.catalogue.sender_tables(), self.settings.senders))
-        return read_senders(tables, self.catalogue.kinds())
+        senders, problems = read_senders(tables, self.catalogue.kinds())
+        astray = [sender for sender in senders if sender.transport not in TRANSPORTS]
+        problems += tuple(
+            Problem(
+                where=f"senders.{sender.name}.transport",
+                expected=f"one of {', '.join(TRANSPORTS)}",
+                got=repr(sender.transport),
+            )
+            for sender in astray
+        )
+        return tuple(sender for sender in senders if sender not in astray), problems
 
     def senders(self, tx: Tx) -> tuple[Sender, ...]:
         """Return the senders with the switches of the database, fresh after every change."""

@@ -59,7 +59,7 @@ class Chores:
         """Whether other workers already use all connections that the relay may be asked for."""
         return self._share == 0
 
-    def do_due(self, now_ms: int, claims: Iterable[Claim], carrier: Carrier) -> None:
+    def keep_up(self, now_ms: int, claims: Iterable[Claim], carrier: Carrier) -> None:
         """Do what is due now."""
         try:
             if now_ms >= self._beat_at_ms:

@@ -173,10 +173,8 @@ def _misfits(table: Mapping[str, object], kind: str) -> list[Problem]:
     for field in ("people", "facts"):
         problems += _unless(table, field, Mapping, "an object")
     problems += _unless(table, "occurred_at_ms", int, "milliseconds since 1970")
-    people = table.get("people")
-    for role, names in people.items() if isinstance(people, Mapping) else ():
-        is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
-        if not isinstance(names, str) and not is_list:
+    for role, names in _table(table.get("people")).items():
+        if not isinstance(names, str) and not _is_texts(names):
             expected = "a login, an address or a list of them"
             problems.append(Problem(where=f"people.{role}", expected=expected, got=_brief(names)))
     if not table.get("kind"):
@@ -194,8 +192,7 @@ def _mail_misfits(table: Mapping[str, object]) -> list[Problem]:
         problems += _unless(table, field, (str, list), "a mailbox or a list of them")
     problems += _unless(table, "headers", Mapping, "an object")
     problems += _unless(table, "attachments", list, "a list")
-    headers = table.get("headers")
-    for name, value in headers.items() if isinstance(headers, Mapping) else ():
+    for name, value in _table(table.get("headers")).items():
         if not isinstance(value, str):
             where = f"headers.{name!a}"
             problems.append(Problem(where=where, expected="a text", got=_brief(value)))
@@ -214,6 +211,19 @@ def _unless(
     return [Problem(where=field, expected=expected, got=_brief(value))]
 
 
+def _table(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def _is_texts(value: object) -> bool:
+    texts = _list(value)
+    return texts == value and all(isinstance(text, str) for text in texts)
+
+
 def _brief(value: object) -> str:
     return f"{type(value).__name__} {value!r:.40}"
 
@@ -221,8 +231,8 @@ def _brief(value: object) -> str:
 def _mailboxes(
     table: Mapping[str, object], field: str, problems: list[Problem]
 ) -> tuple[Mailbox, ...]:
-    value = table.get(field) or []
-    texts = [value] if isinstance(value, str) else cast("list[object]", value)
+    value = table.get(field)
+    texts = [value] if isinstance(value, str) else _list(value)
     found = [_read_mailbox(text, field, problems) for text in texts]
     return tuple(mailbox for mailbox in found if mailbox is not None)
 
@@ -236,7 +246,7 @@ def _read_mailbox(
     text: object, field: str, problems: list[Problem], *, is_local_allowed: bool = False
 ) -> Mailbox | None:
     try:
-        return parse_mailbox(text, is_local_allowed=is_local_allowed)  # type: ignore[arg-type] # it refuses what is no text itself
+        return parse_mailbox(cast("str", text), is_local_allowed=is_local_allowed)
     except AddressError as err:
         problems.append(
             Problem(where=field, expected="name@host or Name <name@host>", got=str(err))
@@ -245,9 +255,9 @@ def _read_mailbox(
 
 
 def _attachments(table: Mapping[str, object], problems: list[Problem]) -> Iterable[Attachment]:
-    for position, entry in enumerate(cast("list[object]", table.get("attachments") or [])):
+    for position, entry in enumerate(_list(table.get("attachments"))):
         where = f"attachments.{position}"
-        file = cast("Mapping[str, object]", entry) if isinstance(entry, Mapping) else {}
+        file = _table(entry)
         if not isinstance(file.get("name"), str) or not isinstance(file.get("content"), str):
             expected = "an object with name and base64 content"
             problems.append(Problem(where=where, expected=expected, got=_brief(entry)))

@@ -12,8 +12,11 @@ from collections.abc import Callable
 from enum import StrEnum
 from threading import Lock
 
-# One line per fact: a value must not forge a second line or move a terminal's cursor (F11).
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# One line per fact: a value must not forge a second line or move a terminal's cursor (F11), and
+# half a surrogate pair would make the handler fail that writes the line as UTF-8.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 MAX_VALUE_CHARS = 2_000
 
 
@@ -34,16 +37,20 @@ class Fact(StrEnum):
     DELIVERY_FAILED = "delivery.failed"
     DELIVERY_UNCERTAIN = "delivery.uncertain"
     DELIVERY_HELD = "delivery.held"
+    DELIVERY_SUPPRESSED = "delivery.suppressed"
     DELIVERY_EXPIRED = "delivery.expired"
     DELIVERY_WAITING = "delivery.waiting"
     LEASE_LOST = "lease.lost"
     RELAY_DOWN = "relay.down"
     RELAY_BACK = "relay.back"
-    RELAY_INSECURE = "relay.insecure"
+    SETTINGS_DOUBTFUL = "settings.doubtful"
     WORKER_STARTED = "worker.started"
     WORKER_STOPPING = "worker.stopping"
     WORKER_STOPPED = "worker.stopped"
     WORKER_BROKEN = "worker.broken"
+    WORKER_MENDED = "worker.mended"
+    ROUTING_BROKEN = "routing.broken"
+    SENDER_BROKEN = "sender.broken"
     SQLITE_DEFERRED = "sqlite.deferred"
 
 
@@ -58,8 +65,7 @@ _TABLE: dict[Fact, tuple[int, str]] = {
     Fact.EVENT_UNHEARD: (logging.DEBUG, "event {event} ({kind}) concerns nobody: {because}"),
     Fact.MAIL_NOT_CONFIGURED: (
         logging.WARNING,
-        "SMTP is not configured (smtp.host); mail is kept as held: to {recipient}, "
-        "subject {subject}\n{text}",
+        "SMTP is not configured (smtp.host), mail is held: to {recipient}, {subject}: {text}",
     ),
     Fact.TEMPLATE_BROKEN: (logging.ERROR, "template {template} ({locale}) is broken: {because}"),
     Fact.DELIVERY_SENT: (logging.INFO, "delivery {delivery} to {address} sent: {because}"),
@@ -70,6 +76,10 @@ _TABLE: dict[Fact, tuple[int, str]] = {
         "delivery {delivery} to {address} is uncertain: {because}",
     ),
     Fact.DELIVERY_HELD: (logging.WARNING, "delivery {delivery} to {address} held: {because}"),
+    Fact.DELIVERY_SUPPRESSED: (
+        logging.WARNING,
+        "delivery {delivery} to {address} suppressed: {because}",
+    ),
     Fact.DELIVERY_EXPIRED: (logging.WARNING, "{count} deliveries expired unsent"),
     Fact.DELIVERY_WAITING: (
         logging.WARNING,
@@ -78,11 +88,14 @@ _TABLE: dict[Fact, tuple[int, str]] = {
     Fact.LEASE_LOST: (logging.WARNING, "delivery {delivery}: lease lost, verdict not recorded"),
     Fact.RELAY_DOWN: (logging.ERROR, "relay {relay} cannot be used: {because}. {advice}"),
     Fact.RELAY_BACK: (logging.WARNING, "relay {relay} works again"),
-    Fact.RELAY_INSECURE: (logging.WARNING, "relay {relay}: {because}"),
+    Fact.SETTINGS_DOUBTFUL: (logging.WARNING, "settings: {because}"),
     Fact.WORKER_STARTED: (logging.INFO, "worker {worker} started, relay {relay}"),
     Fact.WORKER_STOPPING: (logging.INFO, "worker {worker} stops, {under_way} under way"),
     Fact.WORKER_STOPPED: (logging.INFO, "worker {worker} stopped"),
     Fact.WORKER_BROKEN: (logging.ERROR, "worker {worker}: {because}"),
+    Fact.WORKER_MENDED: (logging.WARNING, "worker {worker} goes on"),
+    Fact.ROUTING_BROKEN: (logging.ERROR, "event {event} ({kind}) cannot be routed: {because}"),
+    Fact.SENDER_BROKEN: (logging.ERROR, "sender left out: {because}"),
     Fact.SQLITE_DEFERRED: (logging.WARNING, "{because}"),
 }
 
@@ -137,5 +150,7 @@ def escaped(value: object) -> str:
     >>> escaped("bob\nINFO admin logged in")
     'bob\\nINFO admin logged in'
     """
-    text = str(value)[:MAX_VALUE_CHARS]
+    text = str(value)
+    if len(text) > MAX_VALUE_CHARS:
+        text = f"{text[:MAX_VALUE_CHARS]} [{len(text) - MAX_VALUE_CHARS} more characters]"
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

@@ -8,11 +8,13 @@ step is one call, in the order of the walk.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
+from typing import cast
 
 from envoi.assembly import Parts
 from envoi.core.delivery import Delivery, State
 from envoi.core.event import Event
-from envoi.core.kind import Kind, mask_facts
+from envoi.core.kind import Kind, Plain, mask_facts
 from envoi.core.message import (
     Audible,
     Composed,
@@ -45,6 +47,7 @@ from envoi.seams import Tx
 
 # One transaction of a large audience: long enough to be cheap, short enough to let others write.
 CHUNK_PEOPLE = 1_000
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 Mail = tuple[Composed, tuple[Delivery, ...]]
 
@@ -197,7 +200,7 @@ class Walk:
         self, tx: Tx, scene: Scene, senders: Sequence[Sender], audience: Audience, *,
         is_routing: bool = False,
     ) -> tuple[tuple[Mail, ...], tuple[Skipped, ...]]:  # fmt: skip
-        told = self._told(tx, scene, audience) if is_routing else {}
+        told = self._told(tx, scene, audience) if is_routing else NOBODY
         recipients, skipped = pick_recipients(audience, senders, told)
         self._parts.outbox.put_decisions(tx, scene.event_id, skipped)
         mails: list[Mail] = []
@@ -240,8 +243,7 @@ class Walk:
             self._parts.journal.note(
                 Fact.TEMPLATE_BROKEN, template=template, locale=locale, because=err
             )
-            facts = plain["facts"]
-            return fallback_words(kind, facts if isinstance(facts, Mapping) else {})
+            return fallback_words(kind, cast("Mapping[str, Plain]", plain["facts"]))
 
     def _stamp(self) -> Stamp:
         return Stamp(uid=self._parts.fresh_uid(), now_ms=self._parts.clock())

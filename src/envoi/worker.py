@@ -129,6 +129,8 @@ class Worker:
         """Deliver until `must_stop()`, then finish what is under way and give the rest back."""
         note = self._parts.journal.note
         note(Fact.WORKER_STARTED, worker=self._post.name, relay=self._post.transport)
+        for warning in self._parts.settings.warnings:
+            note(Fact.SETTINGS_DOUBTFUL, because=warning)
         listener = self._parts.outbox.bell.listen(self.wake)
         try:
             while not must_stop():
@@ -152,7 +154,7 @@ class Worker:
     def turn(self) -> None:
         """Walk steps 10 to 14 once; wait at most until there may be something to do."""
         now_ms = self._parts.clock()
-        self._chores.do_due(now_ms, self._claims.values(), self._carrier)
+        self._chores.keep_up(now_ms, self._claims.values(), self._carrier)
         self._outage.look(now_ms, self._carrier)
         self._hear(self._carrier.turn(self._timeout_s(now_ms)))
         self._write_down(self._parts.clock())
