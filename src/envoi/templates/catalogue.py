@@ -54,8 +54,11 @@ class Catalogue:
         """Start empty; see `shipped`."""
         self._kinds: dict[str, Kind] = {}
         self._senders: list[Mapping[str, Mapping[str, Plain]]] = []
+        # Newest first, as every search goes.
         self._folders: list[Path] = []
+        # Where the parts of each template lie, newest first; the last one defines its kind.
         self._places: dict[str, list[Path]] = {}
+        # Goes up with each registration, so that what was made of the folders can be made anew.
         self.version = 0
 
     @classmethod
@@ -87,6 +90,7 @@ class Catalogue:
         problems += [*sender_problems, *self._room_problems(rooms)]
         if problems:
             raise SettingsError(tuple(problems))
+        # Only now, when all of it fits: half a folder would be an application nobody described.
         for room in rooms:
             self._place(room, is_owner=room.name in kinds)
         self._kinds.update(kinds)
@@ -183,6 +187,7 @@ class Catalogue:
             # were written for other facts.
             self._places[name] = [room]
         elif _has_words(room):
+            # A kind.toml alone changes the schema of a known kind and keeps its words.
             self._places.setdefault(name, []).insert(0, room)
 
     def _room_problems(self, rooms: Iterable[Path]) -> Iterator[Problem]:
@@ -201,6 +206,7 @@ class Catalogue:
         has = [part for part in PARTS if (room / part).is_file()]
         if SUBJECT in has and len(has) > 1:
             return
+        # Without a kind.toml a name that nobody knows is more likely misspelt than new.
         if is_kind and (has or room.name not in self._places):
             expected = f"{SUBJECT} and {TEXT} or {HTML} beside {KIND_FILE}"
             yield Problem(where=str(room), expected=expected, got=", ".join(has) or "neither")

@@ -37,6 +37,7 @@ def first_line(text: object) -> str:
 
 def wrap(text: object, width: int = 76) -> str:
     """Return the text with long lines broken at spaces; links and other long words stay whole."""
+    # Below, every word would stand alone; above, a line would not fit a mail.
     width = min(max(int(width), _MIN_WIDTH), _MAX_WIDTH)
     return "\n".join(_wrapped(line, width) for line in str(text).split("\n"))
 
@@ -101,6 +102,7 @@ def moment(at_ms: object, locale: Locale, zone: tzinfo) -> str:
 def _wrapped(line: str, width: int) -> str:
     if len(line) <= width:
         return line
+    # A list or code keeps its left edge; an edge in the far right is no edge.
     indent = line[: len(line) - len(line.lstrip())][: width // 2]
     return textwrap.fill(
         line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False

@@ -52,6 +52,7 @@ def read_kind_file(path: Path) -> KindFile:
     except ValueError as err:
         got = Problem(where=str(path), expected="a TOML file", got=str(err))
         return KindFile(kind=None, problems=(got,))
+    # The sample is only judged against facts that could be read.
     problems = [*_shape(table), *_facts_shape(table)]
     if problems:
         return KindFile(kind=None, problems=_located(path, problems))
@@ -128,6 +129,7 @@ def _shape(table: Table) -> Iterator[Problem]:
     if table.get("class", MailClass.NOTICE) not in list(MailClass):
         yield Problem(where="class", expected=", ".join(MailClass), got=repr(table["class"]))
     lifetime = table.get("lifetime_s", 0)
+    # `true` is an integer to Python.
     if not isinstance(lifetime, int) or isinstance(lifetime, bool) or lifetime < 0:
         yield Problem(where="lifetime_s", expected="seconds, 0 for never", got=repr(lifetime))
     if not _is_texts(table.get("roles", [])):
@@ -227,6 +229,7 @@ def _kind(path: Path, table: Table) -> Kind:
 
 
 def _fact(fact: object) -> Fact:
+    # The short form `title = "line"` is a required fact without secrets.
     table = cast("Table", fact) if isinstance(fact, Mapping) else {"type": fact}
     return Fact(
         type=FactType(str(table["type"])),
@@ -248,5 +251,6 @@ def _sample(sample: Table, facts: Mapping[str, Fact]) -> dict[str, Plain]:
 def _value(value: object, fact: Fact | None) -> object:
     # TOML knows moments; a sample may name one as a person would write it.
     if fact is not None and fact.type is FactType.MOMENT and isinstance(value, datetime):
+        # A time without a zone is left as it is, so that the check refuses it.
         return int(value.timestamp() * 1000) if value.tzinfo else value
     return value.isoformat() if isinstance(value, date) else value

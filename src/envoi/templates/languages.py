@@ -61,6 +61,7 @@ def read_locale(name: str) -> Locale:
 def chain_of(locale: Locale) -> tuple[str, ...]:
     """Return the names under which words for the locale may be found, most special first."""
     territory = f"{locale.language}_{locale.territory}" if locale.territory else ""
+    # A script (zh_Hant_TW) is left out second, as people name their files without it.
     names = (str(locale), territory, locale.language)
     return tuple(dict.fromkeys(name for name in names if name))
 
@@ -90,6 +91,7 @@ def load_language(
         problems += found
         loaded.add_fallback(translations)
         translations = loaded
+    # Dates of one language among words of another read like a mistake.
     languages = {SOURCE_LANGUAGE, *(name.partition("_")[0] for name in spoken)}
     is_spoken = bool(files) or locale.language in languages
     return Language(
@@ -113,6 +115,7 @@ def _load(path: Path) -> tuple[gettext.NullTranslations, list[str]]:
         if faults:
             problems.append(f"{path}:{message.lineno}: {faults[0]}")
             catalog.delete(message.id, context=message.context)
+    # Compiled at load, so that dropping in a .po file is all that a translator does.
     compiled = io.BytesIO()
     write_mo(compiled, catalog)
     compiled.seek(0)

@@ -33,7 +33,10 @@ class _Reader(HTMLParser):
         self._silent = 0
         self._links: list[tuple[str, int]] = []
 
+    # The three names are html.parser's.
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin an element: silence, a line, a link or a list item."""
         if tag in _SILENT:
             self._silent += 1
         elif tag == "br":
@@ -45,17 +48,21 @@ class _Reader(HTMLParser):
             self.pieces.append("- ")
 
     def handle_endtag(self, tag: str) -> None:
+        """End an element; a link is followed by where it leads."""
         if tag in _SILENT:
             self._silent = max(self._silent - 1, 0)
         elif tag == "a" and self._links:
             href, start = self._links.pop()
+            # A link that is its own text is said once.
             if href and href not in "".join(self.pieces[start:]):
                 self.pieces.append(f" <{href}>")
         self._space(tag)
 
     def handle_data(self, data: str) -> None:
+        """Keep words that a reader would see."""
         if self._silent:
             return
+        # Line ends in the source of HTML mean nothing.
         words = re.sub(r"[ \t\r\n]+", " ", data)
         at_line_start = not self.pieces or self.pieces[-1].endswith("\n")
         self.pieces.append(words.lstrip(" ") if at_line_start else words)

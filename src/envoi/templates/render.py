@@ -90,6 +90,7 @@ class Templates:
         language = self._open_desk(locale, time_zone, context)
         script = self._script(template, language)
         data = {**plain_table(context), "lang": language.tag, "direction": language.direction}
+        # The subject first: the layout shows it as the document's title.
         subject = clean_line(self._written(script.subject, data))
         data["subject_line"] = subject
         html = self._inlined(self._written(script.html, data)) if script.html else ""
@@ -174,6 +175,7 @@ class Templates:
         return Block(text=text, html=html)
 
     def _sample(self, kind: Kind, identity: Identity) -> Audible:
+        # Cleaned as an application's event is, or the proof would prove something else.
         event = cleaned(self._catalogue.sample(kind.name), kind)
         actor = Person(id=f"sample:{event.actor}", login=event.actor) if event.actor else None
         return Audible(event=event, kind=kind, actor=actor, identity=identity)
@@ -238,6 +240,7 @@ class Templates:
         return language
 
     def _script(self, template: str, language: Language) -> Script:
+        # By chain, not by the name in a profile: de-AT and de_AT.UTF-8 are one.
         script = self._scripts.get((template, language.chain))
         if script is None:
             script = self._compiled(template, language)
@@ -259,6 +262,7 @@ class Templates:
             return None
         name = f"{template}/{part}"
         try:
+            # Not by the loader: which file it is depends on the locale, its name does not.
             source = path.read_text("utf-8")
             code = self._sandbox.compile(source, name, str(path))
         except COMPILE_FAILURES as err:
@@ -272,6 +276,7 @@ class Templates:
             raise told(err, name) from err
 
     def _written(self, template: Template, data: Mapping[str, Plain]) -> str:
+        # Each part has its own budget, so a long text cannot cost the HTML.
         self._sandbox.steps.left = MAX_STEPS
         try:
             return "".join(_bounded(template.generate(data), str(template.filename)))

@@ -49,6 +49,7 @@ class Steps(threading.local):
         Raises:
             SecurityError: The part has none left.
         """
+        # Refused after the fact is early enough: one step is at most one row or call.
         self.left -= steps
         if self.left < 0:
             raise SecurityError(f"more than {MAX_STEPS} steps of loops and calls")
@@ -96,6 +97,7 @@ class Phrase:
     def __call__(self, eval_ctx: nodes.EvalContext, *args: object, **values: object) -> str:
         """Return the phrase with its values; in HTML they are escaped, the phrase is not."""
         phrase = self._look_up(*args)
+        # gettext's own name for the number in a plural.
         if isinstance(args[-1], int):
             values.setdefault("num", args[-1])
         # Translations come from files, as templates do; the values are escaped by Markup's %.
@@ -190,6 +192,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
+        # Every loop of every template, whatever it goes over, passes the counter first.
         for loop in tree.find_all(nodes.For):
             loop.iter = nodes.Filter(loop.iter, "_counted", [], [], None, None, lineno=loop.lineno)
         return tree

@@ -9,6 +9,7 @@ from typing import Protocol
 
 
 class _Library(Protocol):
+    # The library's own type is only named where it is loaded.
     def inline(self, html: str) -> str: ...
 
 
