@@ -22,7 +22,6 @@ from envoi.transport.carrier import SmtpCarrier
 from envoi.transport.idle import IdleCarrier
 from envoi.transport.options import RelayOptions
 
-
 # The relay of `[smtp]` is called so.
 TRANSPORTS = ("default",)
 

@@ -7,7 +7,6 @@ nothing is stored; an event's data, in contrast, is cleaned (`core.kind`).
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import unescape
 
 from envoi.core.kind import MailClass, clean_line, clean_text, is_one_line
 from envoi.core.message import (
@@ -16,9 +15,11 @@ from envoi.core.message import (
     Identity,
     Message,
     Stamp,
+    headers_of,
     is_header_allowed,
 )
 from envoi.core.people import Mailbox, outsider
+from envoi.core.plaintext import text_of_html
 from envoi.core.problem import Problem
 from envoi.core.routing import Because, Recipient, Skipped, Why
 
@@ -85,7 +86,7 @@ def check_ready(mail: ReadyMail) -> tuple[Problem, ...]:
 
 def compose_ready(mail: ReadyMail, identity: Identity, stamp: Stamp) -> Message:
     """Return the message of a checked ready-made mail; it gets no template and no prefix."""
-    text = clean_text(mail.text) or text_of_html(mail.html)
+    text = clean_text(mail.text) or f"{text_of_html(mail.html)}\n"
     return Message(
         uid=stamp.uid,
         application=mail.application,
@@ -96,7 +97,7 @@ def compose_ready(mail: ReadyMail, identity: Identity, stamp: Stamp) -> Message:
         subject=mail.subject.strip(),
         text=text,
         html=clean_text(mail.html),
-        headers=((identity.type_header, READY_KIND), *mail.headers),
+        headers=headers_of(identity, READY_KIND, mail.headers),
         to=mail.to,
         cc=mail.cc,
         attachments=tuple(cleaned_attachment(file) for file in mail.attachments),
@@ -138,23 +139,6 @@ def cleaned_attachment(file: Attachment) -> Attachment:
     stem, dot, suffix = name.rpartition(".")
     short = f"{stem[:100]}{dot}{suffix[:20]}" if dot else name[:100]
     return Attachment(name=short, media_type=file.media_type, content=file.content)
-
-
-_TAGS = re.compile(
-    r"<(script|style|head)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.DOTALL | re.IGNORECASE
-)
-_BREAKING = re.compile(r"<(?:br|/p|/div|/tr|/h[1-6]|/li)\b[^>]*>", re.IGNORECASE)
-
-
-def text_of_html(markup: str) -> str:
-    r"""Return what a reader without HTML should see of an HTML-only mail (C13).
-
-    >>> text_of_html("<p>Tom &amp; Ann</p><p>Hi</p>")
-    'Tom & Ann\nHi\n'
-    """
-    text = unescape(_TAGS.sub("", _BREAKING.sub("\n", markup)))
-    lines = [" ".join(line.split()) for line in clean_text(text).splitlines()]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n") + "\n"
 
 
 def _check_recipients(mail: ReadyMail) -> Iterator[Problem]:

@@ -16,13 +16,13 @@ from envoi.core.kind import Kind, Plain, clean_line, mask_facts
 from envoi.core.message import Audible, Block, Context, Identity, Words, with_base_url
 from envoi.core.message import context as context_of
 from envoi.core.people import Address, Mailbox, Person
+from envoi.core.plaintext import text_of_html
 from envoi.core.routing import Because, Why
 from envoi.errors import TemplateError
 from envoi.templates import filters
 from envoi.templates.catalogue import HTML, PARTS, SHIPPED, SUBJECT, TEXT, Catalogue
 from envoi.templates.faults import COMPILE_FAILURES, RENDER_FAILURES, told
 from envoi.templates.languages import Language, load_language, read_locale
-from envoi.templates.plaintext import text_of_html
 from envoi.templates.sandbox import (
     MAX_OUTPUT_CHARS,
     MAX_STEPS,

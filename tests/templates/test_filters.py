@@ -1,8 +1,8 @@
 import pytest
 
+from envoi.core.plaintext import text_of_html
 from envoi.templates.filters import breaks, first_line, is_absolute, link, moment, quote_block, wrap
 from envoi.templates.languages import read_locale
-from envoi.templates.plaintext import text_of_html
 from envoi.templates.render import read_zone
 
 
