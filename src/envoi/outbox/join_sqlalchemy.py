@@ -6,11 +6,12 @@ connection's return to the pool) and look whether the commit went through: withi
 engine.begin()` that is at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from envoi.errors import InputError
-from envoi.outbox.tx import ConnectionTx, identity_seen
+from envoi.outbox.tx import DATABASE_FILES, ConnectionTx, identity_seen
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -33,24 +34,46 @@ class ConnectionJoin(ConnectionTx):
         """Take the connection; it stays the caller's."""
         super().__init__(connection, schema=joiner.schema)
         self._joiner = joiner
-        if self.dialect == "sqlite" and _is_deferred(connection):
-            joiner.warn_deferred("sqlalchemy")
+        # A pool belongs to one engine and those derived from it: one place, one database.
+        self._place = (id(connection.engine.pool), str(connection.engine.url))
 
     @property
     def is_in_transaction(self) -> bool:
         """Whether a commit decides; False only where the caller chose autocommit."""
-        return self.connection.get_isolation_level() != "AUTOCOMMIT"
+        options = self.connection.get_execution_options()
+        if options.get("isolation_level") == "AUTOCOMMIT":
+            return False
+        return getattr(self.connection.connection.dbapi_connection, "autocommit", None) is not True
+
+    @contextmanager
+    def savepoint(self) -> Generator[None]:
+        """Undo everything inside when an error leaves it; the caller's transaction stays usable."""
+        if self.dialect == "sqlite" and self.is_in_transaction:
+            self._begin_sqlite()
+        with super().savepoint():
+            yield
 
     def is_our_database(self, database_id: str) -> bool:
         """Whether this connection leads to the outbox of that identity; asked once per engine."""
-        engine = self.connection.engine
-        place = (id(engine.pool), str(engine.url))
-        seen = self._joiner.identity(place, lambda: identity_seen(self, self._joiner.schema))
+        seen = self._joiner.identity(self._place, lambda: identity_seen(self, self._joiner.schema))
         return seen == database_id
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call back once, after the outermost commit."""
         pending_of(self.connection).add(callback)
+
+    def _begin_sqlite(self) -> None:
+        # As it comes, the driver begins a transaction before the first change only. A savepoint
+        # without one would be the transaction itself: its release would commit, and the caller's
+        # rollback would undo nothing. Begun here, it can as well begin the right way.
+        if not self.connection.in_transaction():
+            self.connection.begin()  # as its first statement would; the host's own BEGIN is sent
+        raw = self.connection.connection.driver_connection
+        if not getattr(raw, "in_transaction", True):
+            self.execute("BEGIN IMMEDIATE", {})
+            return
+        path = str(self.execute(DATABASE_FILES, {})[0][2])
+        self._joiner.look_for_deferred(self._place, path, "sqlalchemy")
 
 
 class SessionJoin(ConnectionJoin):
@@ -85,26 +108,29 @@ class SessionJoin(ConnectionJoin):
 class Pending:
     """Callbacks that wait for the commit of one connection's transaction.
 
-    A rollback to a savepoint that was open when a callback came drops the callback: savepoints
-    that are opened later are told apart by having been seen to open.
+    A rollback to a savepoint that was open when a callback came drops the callback. SQLAlchemy
+    numbers a connection's savepoints, so older ones have smaller numbers; the number of the
+    moment is learnt by opening one.
     """
 
     def __init__(self, connection: "Connection") -> None:
         """Watch the connection."""
         from sqlalchemy import event  # noqa: PLC0415 # loaded already
 
-        self._callbacks: list[tuple[Callable[[], None], set[str]]] = []
-        self.is_committing = False
+        self._connection = connection
+        self._callbacks: list[tuple[Callable[[], None], int]] = []
         self._session: Session | None = None
+        self._released = 0
+        self.is_committing = False
         event.listen(connection, "begin", self._on_begin)
         event.listen(connection, "commit", self._on_commit)
         event.listen(connection, "rollback", self._on_rollback)
-        event.listen(connection, "savepoint", self._on_savepoint)
+        event.listen(connection, "release_savepoint", self._on_release)
         event.listen(connection, "rollback_savepoint", self._on_rollback_savepoint)
 
     def add(self, callback: Callable[[], None]) -> None:
         """Keep a callback for the commit."""
-        self._callbacks.append((callback, set()))
+        self._callbacks.append((callback, self._moment()))
 
     def follow(self, session: "Session") -> None:
         """Let the session say when its commit is done; it knows sooner than the connection."""
@@ -122,6 +148,13 @@ class Pending:
             for callback, _ in callbacks:
                 callback()
 
+    def _moment(self) -> int:
+        if not self._connection.in_nested_transaction():
+            return 0  # no savepoint is open, so none takes the callback away
+        with self._connection.begin_nested():
+            pass
+        return self._released
+
     def _on_begin(self, _connection: "Connection") -> None:
         self.settle(is_committed=self.is_committing)
 
@@ -136,14 +169,18 @@ class Pending:
         if self.is_committing:
             self.settle(is_committed=True)
 
-    def _on_savepoint(self, _connection: "Connection", name: str) -> None:
-        for _, opened_later in self._callbacks:
-            opened_later.add(name)
+    def _on_release(self, _connection: "Connection", name: str, _context: object) -> None:
+        self._released = _number(name)
 
     def _on_rollback_savepoint(
         self, _connection: "Connection", name: str, _context: object
     ) -> None:
-        self._callbacks = [kept for kept in self._callbacks if name in kept[1]]
+        number = _number(name)
+        self._callbacks = [kept for kept in self._callbacks if number > kept[1]]
+
+
+def _number(savepoint: str) -> int:
+    return int(savepoint.rpartition("_")[2])
 
 
 def pending_of(connection: "Connection") -> Pending:
@@ -168,9 +205,3 @@ def _on_return(_raw: object, record: object) -> None:
     pending = info.pop(_KEY, None)
     if isinstance(pending, Pending):
         pending.settle(is_committed=pending.is_committing)
-
-
-def _is_deferred(connection: "Connection") -> bool:
-    # None: the host begins transactions itself, as the recipe asks. IMMEDIATE is fine as well.
-    level = getattr(connection.connection.dbapi_connection, "isolation_level", None)
-    return level is not None and str(level).upper() in {"", "DEFERRED"}

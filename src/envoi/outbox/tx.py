@@ -23,6 +23,8 @@ HAS_META = {
     "sqlite": "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'envoi_meta'",
     "postgresql": "SELECT 1 WHERE to_regclass(:place) IS NOT NULL",
 }
+# The file of a SQLite connection's main database is in the third column.
+DATABASE_FILES = "PRAGMA database_list"
 DATABASE_ID = "SELECT value FROM envoi_meta WHERE name = 'database_id'"
 
 

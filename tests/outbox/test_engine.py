@@ -1,0 +1,337 @@
+"""The database itself in trouble: full, read-only, locked, gone, damaged, cut off, forked."""
+
+# ruff: noqa: PT012 # the block of a transaction is what raises
+
+import os
+import shutil
+import sqlite3
+import threading
+import warnings
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from envoi.core.delivery import Sent
+from envoi.core.message import Composed
+from envoi.errors import InputError, OutboxError, OutboxUnavailableError, SchemaError
+from envoi.outbox import Database, open_outbox
+from envoi.outbox.claim import Settlement
+from tests.outbox.samples import (
+    NOW,
+    a_message,
+    an_event,
+    claimed,
+    count,
+    listed,
+    many,
+    settled,
+    states,
+    stored,
+)
+
+
+@pytest.fixture
+def file(sqlite_url):
+    return Path(sqlite_url.removeprefix("sqlite:///"))
+
+
+@pytest.fixture
+def sqlite(sqlite_url):
+    outbox = open_outbox(sqlite_url, busy_timeout_ms=50)
+    yield outbox
+    outbox.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://x", "mysql://"),
+        ("nonsense", "expected sqlite:///PATH or postgresql://"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///:memory:", "in memory"),
+        ("postgresql://u:hunter2@h:port/d", "expected"),
+    ],
+)
+def test_an_address_that_does_not_fit_is_refused_without_its_password(url, words):
+    with pytest.raises(InputError, match=words) as caught:
+        open_outbox(url)
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("postgresql://h/d", "postgresql+psycopg"),
+        ("postgres://h/d", "postgresql+psycopg"),
+        ("postgresql+psycopg2://h/d", "postgresql+psycopg2"),
+        ("sqlite:///x.db", "sqlite"),
+    ],
+)
+def test_postgresql_is_spoken_by_psycopg_3_unless_said_otherwise(url, driver):
+    assert Database(url).url.drivername == driver
+
+
+@pytest.mark.parametrize("schema", ["Mail", "a b", 'x"; DROP', "1a"])
+def test_a_schema_name_must_need_no_quotes(schema):
+    with pytest.raises(InputError, match=r"outbox\.schema"):
+        open_outbox("postgresql://h/d", schema=schema)
+
+
+def test_sqlite_has_no_schemas():
+    with pytest.raises(InputError, match="leave it empty"):
+        open_outbox("sqlite:///x.db", schema="mail")
+
+
+def test_a_password_is_never_shown():
+    assert "hunter2" not in repr(Database("postgresql://u:hunter2@h/d"))
+
+
+def test_sqlite_is_opened_for_durability_and_company(sqlite):
+    def pragmas(tx):
+        names = ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
+        return [tx.execute(f"PRAGMA {name}", {})[0][0] for name in names]
+
+    with sqlite.transaction() as tx:
+        assert pragmas(tx) == ["wal", 1, 2, 50]  # 2 is FULL
+    with sqlite.transaction(is_synced=False) as tx:
+        assert pragmas(tx) == ["wal", 1, 1, 50]  # 1 is NORMAL
+
+
+def test_postgresql_syncs_marks_as_well(postgresql_url):
+    """An asynchronous commit would be lost with the server, and mail would be sent again."""
+    outbox = open_outbox(postgresql_url)
+
+    with outbox.transaction(is_synced=False) as tx:
+        assert tx.execute("SHOW synchronous_commit", {})[0][0] == "on"
+    outbox.close()
+
+
+def test_a_locked_database_is_unavailable_after_its_time_out(sqlite, file):
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+
+        with pytest.raises(OutboxUnavailableError, match=r"locked.*tried again"):
+            stored(sqlite)
+        other.execute("ROLLBACK")
+
+    stored(sqlite)
+    assert len(listed(sqlite)) == 1
+
+
+def test_a_write_waits_for_another_process_for_its_time_out(sqlite_url, file):
+    outbox = open_outbox(sqlite_url, busy_timeout_ms=10_000)
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.1, other.execute, ["COMMIT"]).start()
+
+    stored(outbox)
+
+    assert len(listed(outbox)) == 1
+    other.close()
+    outbox.close()
+
+
+def test_a_read_is_not_blocked_by_a_writer(sqlite):
+    stored(sqlite)
+
+    with sqlite.transaction() as tx:
+        sqlite.put_event(tx, an_event(), NOW)
+        assert len(listed(sqlite)) == 1
+        assert count(sqlite, "envoi_event") == 1
+
+
+def test_a_full_disk_stores_nothing_and_says_so(sqlite, file):
+    with closing(sqlite3.connect(file)) as raw:
+        pages = raw.execute("PRAGMA page_count").fetchone()[0]
+
+    with (
+        pytest.raises(OutboxUnavailableError, match=r"full.*free space"),
+        sqlite.transaction() as tx,
+    ):
+        tx.execute(f"PRAGMA max_page_count = {pages}", {})
+        event_id = sqlite.put_event(tx, an_event(), NOW).id
+        sqlite.put(tx, Composed(message=a_message(event_id, text="x" * 100_000)), many(500))
+
+    assert (count(sqlite, "envoi_event"), listed(sqlite)) == (0, [])
+
+
+def test_a_disk_that_fills_up_before_a_verdict_is_noted_keeps_the_claim(sqlite, file):
+    """The worker notes the 250 again when there is room, without sending again (S4)."""
+    stored(sqlite, many(50))
+    claims = claimed(sqlite)
+    reply = Sent(because="250 " + "x" * 20_000)
+    settlements = [Settlement(claim=claim, verdict=reply) for claim in claims]
+
+    with pytest.raises(OutboxUnavailableError, match="full"), sqlite.transaction() as tx:
+        pages = tx.execute("PRAGMA page_count", {})[0][0]
+        tx.execute(f"PRAGMA max_page_count = {pages}", {})
+        sqlite.settle(tx, settlements, NOW)
+    with sqlite.transaction() as tx:
+        tx.execute("PRAGMA max_page_count = 1000000", {})
+
+    assert settled(sqlite, settlements) == ()
+    assert set(states(sqlite)) == {"sent"}
+
+
+def test_a_read_only_file_says_so(sqlite_url, file):
+    shutil.copyfile(file, file.with_name("ro.db"))
+    url = f"sqlite:///file:{file.with_name('ro.db')}?mode=ro&uri=true"
+    outbox = open_outbox(url)
+
+    with pytest.raises(OutboxUnavailableError, match=r"readonly.*not writable"):
+        stored(outbox)
+    outbox.close()
+
+
+def test_a_folder_that_is_not_there_says_so(tmp_path):
+    outbox = open_outbox(f"sqlite:///{tmp_path / 'no' / 'envoi.db'}")
+
+    with pytest.raises(OutboxUnavailableError, match=r"unable to open.*folder exists"):
+        outbox.upgrade()
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 5_000]
+)
+def test_a_damaged_file_is_loud(tmp_path, content):
+    path = tmp_path / "damaged.db"
+    path.write_bytes(content)
+    outbox = open_outbox(f"sqlite:///{path}")
+
+    with pytest.raises(OutboxUnavailableError, match=r"no SQLite database|damaged"):
+        outbox.database.state()
+    assert path.read_bytes() == content
+    outbox.close()
+
+
+def test_a_file_that_must_exist_is_not_made(tmp_path):
+    outbox = open_outbox(f"sqlite:///{tmp_path / 'envoi.db'}", must_exist=True)
+
+    with pytest.raises(OutboxUnavailableError, match="is not there"):
+        claimed(outbox)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_goes_away_is_not_silently_made_anew(sqlite, file):
+    stored(sqlite)
+    file.rename(file.with_suffix(".gone"))
+
+    with pytest.raises(OutboxUnavailableError, match="is not there"):
+        stored(sqlite)
+    assert not file.exists()
+
+    file.with_suffix(".gone").rename(file)
+    stored(sqlite)
+    assert len(listed(sqlite)) == 2
+
+
+def test_a_file_put_in_its_place_is_opened_anew(sqlite, file):
+    with sqlite.reading() as tx:
+        before = tx.execute("SELECT 1", {})
+    for suffix in ("-wal", "-shm"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+    restored = open_outbox(f"sqlite:///{file.with_name('backup.db')}")
+    restored.upgrade()
+    stored(restored, many(2))
+    restored.close()
+    file.with_name("backup.db").replace(file)
+
+    assert len(listed(sqlite)) == 2
+    assert before
+
+
+def test_tables_that_are_missing_name_the_command(empty_url):
+    outbox = open_outbox(empty_url)
+
+    with pytest.raises(SchemaError, match="envoi db upgrade"):
+        stored(outbox)
+    with pytest.raises(SchemaError, match="envoi db upgrade"):
+        outbox.database_id()
+    outbox.close()
+
+
+def test_columns_that_are_missing_name_the_command(outbox):
+    with outbox.transaction() as tx:
+        tx.execute("ALTER TABLE envoi_message DROP COLUMN locale", {})
+
+    with pytest.raises(SchemaError, match="envoi db upgrade"):
+        stored(outbox)
+
+
+def test_an_outbox_that_lost_its_identity_says_so(outbox):
+    with outbox.transaction() as tx:
+        tx.execute("DELETE FROM envoi_meta", {})
+
+    with pytest.raises(SchemaError, match="identity"):
+        outbox.database_id()
+
+
+def test_the_identity_is_read_once(outbox):
+    first = outbox.database_id()
+    with outbox.transaction() as tx:
+        tx.execute("DELETE FROM envoi_meta", {})
+
+    assert outbox.database_id() == first
+
+
+def test_a_server_that_cannot_be_reached_is_unavailable():
+    outbox = open_outbox("postgresql://nobody:hunter2@127.0.0.1:1/nowhere")
+
+    with pytest.raises(OutboxUnavailableError) as caught:
+        stored(outbox)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_connections_that_were_cut_are_made_anew(postgresql_url, postgres_server):
+    outbox = open_outbox(postgresql_url)
+    stored(outbox)
+    with pytest.raises(OutboxUnavailableError), outbox.transaction() as tx:
+        [[pid]] = tx.execute("SELECT pg_backend_pid()", {})
+        postgres_server.run(f"SELECT pg_terminate_backend({pid}, 5000)")
+        outbox.put_event(tx, an_event(), NOW)
+
+    stored(outbox)
+    assert count(outbox, "envoi_event") == 2
+    outbox.close()
+
+
+def test_what_the_engine_refuses_names_no_words(outbox):
+    with pytest.raises(OutboxError) as caught, outbox.transaction() as tx:
+        stored_id = outbox.put_event(tx, an_event(), NOW).id
+        message = a_message(stored_id, text="s3cret")
+        outbox.put(tx, Composed(message=message), [])
+        outbox.put(tx, Composed(message=message), [])
+
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_child_makes_connections_of_its_own(outbox):
+    stored(outbox)
+    lock = outbox.database._lock
+    with lock:  # as if another thread were inside when the process forks
+        child = os.fork()
+    if child == 0:
+        try:
+            # The parent's connections are dropped here, not closed, and drivers warn of that.
+            warnings.simplefilter("ignore", ResourceWarning)
+            stored(outbox)
+            claims = claimed(outbox, 1, worker="child")
+            outbox.close()
+            os._exit(0 if len(claims) == 1 else 1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert len(claimed(outbox)) == 1
+    assert len(listed(outbox)) == 2
+
+
+def test_renewed_connections_work(outbox):
+    stored(outbox)
+
+    outbox.database.renew()
+
+    assert len(listed(outbox)) == 1
