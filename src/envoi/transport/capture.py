@@ -156,6 +156,13 @@ class CaptureCarrier:
                 self._events.append(Finished(delivery_id=delivery_id, outcome=self._put(parcel)))
         self._give_back_if_down()
 
+    def withdraw(self, delivery_ids: Sequence[int]) -> None:
+        """Drop parcels: they are not put on the shelf, and nothing is told of them."""
+        dropped = set(delivery_ids)
+        for delivery_id in dropped:
+            self._parcels.pop(delivery_id, None)
+        self._events = [event for event in self._events if not _is_ready(event, dropped)]
+
     def turn(self, timeout_s: float) -> Sequence[CarrierEvent]:
         """Return what happened; wait at most `timeout_s` when nothing did."""
         if not self._events:
@@ -220,6 +227,10 @@ class CaptureCarrier:
         outcome = Unreachable(stage=Stage.CONNECT, because=because)
         self._events.extend(Finished(delivery_id=id_, outcome=outcome) for id_ in self._parcels)
         self._parcels.clear()
+
+
+def _is_ready(event: CarrierEvent, delivery_ids: set[int]) -> bool:
+    return isinstance(event, Ready) and event.delivery_id in delivery_ids
 
 
 def folder_carrier(folder: Path, clock_ms: Callable[[], int]) -> CaptureCarrier:

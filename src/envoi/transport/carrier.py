@@ -105,6 +105,17 @@ class SmtpCarrier:
             if held is not None and held.line is not None:
                 held.line.session.permit(delivery_id)
 
+    def withdraw(self, delivery_ids: Sequence[int]) -> None:
+        """Drop parcels: their content never goes, unless it went already, and nothing is told."""
+        for delivery_id in delivery_ids:
+            held = self._held.pop(delivery_id, None)
+            if held is None:
+                continue
+            if held.line is None:
+                self._backlog.remove(held)
+            else:
+                held.line.session.withdraw(delivery_id)
+
     def turn(self, timeout_s: float) -> Sequence[CarrierEvent]:
         """Do what can be done now; wait at most `timeout_s` for the first event."""
         end = self._clock() + timeout_s
@@ -240,10 +251,13 @@ class SmtpCarrier:
         was_down = self._pool.is_down
         for line in tuple(self._pool.lines):
             for event in line.session.take_events():
+                held = self._held.get(event.delivery_id)
+                if held is None:
+                    continue  # withdrawn meanwhile
                 if isinstance(event, Ready):
                     self._events.append(event)
                 else:
-                    self._judge(line, event)
+                    self._judge(line, held, event.outcome)
             if line.session.is_over:
                 trouble = self._pool.bury(line)
                 if trouble is not None:
@@ -252,9 +266,7 @@ class SmtpCarrier:
             # What was given back on the connections before this one.
             self._collect()
 
-    def _judge(self, line: Line, event: Finished) -> None:
-        held = self._held[event.delivery_id]
-        outcome = event.outcome
+    def _judge(self, line: Line, held: _Held, outcome: Outcome) -> None:
         if not isinstance(outcome, Unreachable) or outcome.had_turn or line.session.trouble:
             self._finish(held, outcome)
             return

@@ -84,12 +84,9 @@ class Pool:
             self._openings.start()
 
     def limit(self, connections: int) -> None:
-        """Change how many may be open; idle ones above it are closed."""
+        """Change how many may be open; `expire` closes idle ones above it."""
         self._limit = max(0, connections)
         self._lowered = self._limit
-        idle = [line for line in self.lines if line.session.is_idle]
-        for line in idle[: max(0, len(self.lines) - self._limit)]:
-            line.leave()
 
     def admit(self) -> Iterator[RelayWell | RelayTrouble]:
         """Take in what was opened; tell when the relay became well or unusable."""
@@ -99,6 +96,8 @@ class Pool:
                 self.is_down = False
                 if not self._is_well:
                     self._is_well = True
+                    # Connections that were refused while the relay went down say nothing now.
+                    self._lowered = self._limit
                     yield RelayWell(relay=self._options.relay)
             else:
                 self._failure = self._failure or result
@@ -139,12 +138,14 @@ class Pool:
         )
 
     def expire(self) -> None:
-        """End what is late, close what is idle or worn."""
+        """End what is late, close what is idle for long, worn, or above the limit."""
         now = self._clock()
+        excess = len(self.lines) - self._limit
         for line in self.lines:
             line.expire(now)
-            if line.is_worn and line.session.is_idle:
+            if line.session.is_idle and (line.is_worn or excess > 0):
                 line.leave()
+                excess -= 1
         if now >= self._lowered_until:
             self._lowered = self._limit
 

@@ -12,15 +12,15 @@ steady state a mail costs one round trip and one write. Rules of this file:
   after the reply that must follow it came in its place too: 354 to DATA, or 250 to the RSET
   behind a refused DATA. A shifted stream cannot pass that fence.
 * A content leaves only when the worker permitted it, and never without a valid recipient.
-* A ValueError means that we made a mail that must not go to the wire: a bug of ours.
 """
 
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from envoi.core.delivery import Doubtful, Outcome, Reply, Stage, Unreachable, Unsuitable
+from envoi.core.delivery import Doubtful, Outcome, Reply, Stage, Unreachable
 from envoi.seams import Capabilities, Finished, Parcel, Ready, RelayTrouble
+from envoi.transport.envelope import envelope_of, stuff_dots, unsuitable
 from envoi.transport.reply import Answer, GarbledReplyError, ReplyReader, Scrubber
 
 # Two is what hides the round trip: the content of one mail and the envelope of the next.
@@ -204,6 +204,11 @@ class Session:
         if not self._mails:
             self._part(because, is_shifted=False)
 
+    def withdraw(self, delivery_id: int) -> None:
+        """Make sure that a mail's content does not go, unless it went already."""
+        if any(mail.delivery_id == delivery_id and not mail.dot_at for mail in self._mails):
+            self.abandon("a mail on this connection was withdrawn")
+
     def quit(self) -> None:
         """Say goodbye; allowed while `is_idle`."""
         self.is_quitting = True
@@ -371,57 +376,3 @@ def is_about_auth(answer: Answer, is_at_mail: bool) -> bool:  # noqa: FBT001 # t
     if answer.code not in _AUTH_CODES:
         return False
     return is_at_mail or answer.lines[0].startswith(b"5.7.")
-
-
-def stuff_dots(content: bytes) -> bytes:
-    r"""Return the content as DATA carries it, final dot included.
-
-    >>> stuff_dots(b"a\r\n.b\r\n")
-    b'a\r\n..b\r\n.\r\n'
-
-    Raises:
-        ValueError: A CR or LF stands alone (C2): another server could read a second mail there.
-    """
-    pairs = content.count(b"\r\n")
-    if content.count(b"\r") != pairs or content.count(b"\n") != pairs:
-        raise ValueError("expected only CRLF line ends in the content, found a bare CR or LF")
-    # RFC 5321 4.5.2: "If the first character of the line is a period, one additional period is
-    # inserted".
-    stuffed = content.replace(b"\r\n.", b"\r\n..")
-    if stuffed.startswith(b"."):
-        stuffed = b"." + stuffed
-    end = b".\r\n" if stuffed.endswith(b"\r\n") or not stuffed else b"\r\n.\r\n"
-    return stuffed + end
-
-
-def unsuitable(parcel: Parcel, content: bytes, offer: Capabilities) -> Unsuitable | None:
-    """Return why this relay cannot carry the parcel at all, known before a byte is sent."""
-    if _needs_smtputf8(parcel) and not offer.has_smtputf8:
-        return Unsuitable(because="the address needs SMTPUTF8, which the relay does not offer")
-    if offer.max_bytes and len(content) > offer.max_bytes:
-        return Unsuitable(
-            because=f"552 the mail has {len(content)} bytes, the relay takes {offer.max_bytes}",
-            is_final=True,
-        )
-    if not content.isascii() and not offer.has_8bitmime:
-        return Unsuitable(because="the mail needs 8BITMIME, which the relay does not offer")
-    return None
-
-
-def envelope_of(parcel: Parcel, content: bytes, offer: Capabilities) -> tuple[bytes, bytes, bytes]:
-    """Return the MAIL, RCPT and DATA lines of a parcel."""
-    words = [f"MAIL FROM:<{parcel.mail_from or ''}>"]
-    if offer.max_bytes:
-        words.append(f"SIZE={len(content)}")
-    if not content.isascii():
-        words.append("BODY=8BITMIME")
-    if _needs_smtputf8(parcel):
-        words.append("SMTPUTF8")
-    mail = " ".join(words) + "\r\n"
-    return mail.encode(), f"RCPT TO:<{parcel.recipient}>\r\n".encode(), b"DATA\r\n"
-
-
-def _needs_smtputf8(parcel: Parcel) -> bool:
-    return parcel.recipient.needs_smtputf8 or (
-        parcel.mail_from is not None and parcel.mail_from.needs_smtputf8
-    )

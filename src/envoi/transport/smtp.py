@@ -22,7 +22,7 @@ from envoi.transport.dialogue import Dialogue
 from envoi.transport.options import RelayOptions
 from envoi.transport.reply import Answer, Scrubber
 
-__all__ = ["Door", "Hello", "Opened", "RelayOptions", "make_context", "read_hello"]
+__all__ = ["Door", "Hello", "Opened", "Place", "RelayOptions", "make_context", "read_hello"]
 
 # As getaddrinfo returns it; all four parts of IPv6 are needed for link-local addresses.
 Place: TypeAlias = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
@@ -72,17 +72,14 @@ class Door:
 
     Args:
         options: The relay.
+        context: TLS context to use; default: one that verifies, as the options say.
     """
 
-    def __init__(self, options: RelayOptions) -> None:
-        """Read the trusted authorities once: a context costs 16 ms to make.
-
-        Raises:
-            TroubleError: The file of authorities cannot be read.
-        """
+    def __init__(self, options: RelayOptions, context: ssl.SSLContext | None = None) -> None:
+        """Prepare; nothing is looked up or opened yet."""
         self.options = options
         self.scrubber = Scrubber(*secret_forms(options.username, options.password.reveal()))
-        self._context: ssl.SSLContext | None = None
+        self._context = context
 
     def open(self) -> Opened:
         """Return a connection ready for mail.
@@ -220,7 +217,7 @@ class Door:
         sign_in(dialogue, self.options, hello.auth)
 
     def context(self) -> ssl.SSLContext:
-        """Return the one TLS context of this relay."""
+        """Return the one TLS context of this relay; making one costs 16 ms."""
         if self._context is None:
             self._context = make_context(self.options)
         return self._context
