@@ -9,7 +9,9 @@ from envoi.core.kind import clean_line
 from envoi.core.people import Address, Mailbox
 from envoi.errors import AddressError
 
-_MAILBOX = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^<>"]*?))\s*<(?P<address>[^<>]*)>\s*')
+_MAILBOX = re.compile(
+    r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^<>"]*?))\s*<(?P<address>[^<>]*)>\s*'
+)
 MAX_SHOWN_CHARS = 100
 
 
@@ -49,7 +51,10 @@ def _checked_local(local: str) -> str:
 
 
 def _ascii_domain(domain: str) -> str:
-    # UTS 46 folds width, case and the ideographic full stop, and refuses invisible characters.
+    # UTS 46 folds width, case and the ideographic full stop. It also drops invisible characters
+    # without a word; an address that shows less than it holds is refused (A21).
+    if any(not idna.uts46_remap(letter) for letter in domain):
+        raise ValueError("the part behind the @ holds an invisible character")
     return idna.encode(domain, uts46=True, std3_rules=True).decode("ascii").lower()
 
 

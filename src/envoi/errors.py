@@ -14,7 +14,7 @@ What a relay says about a mail is never an exception, it is a value (`core.deliv
     ├── RefusedError                      an operation that the present state does not allow
     └── OutboxError                       the durable store cannot do what was asked
         ├── OutboxUnavailableError        not reachable, locked, full or read-only; try again later
-        ├── SchemaError                   tables older or newer than this code; run `envoi db upgrade`
+        ├── SchemaError                   tables older or newer than this code
         └── NotStoredError                `notify(strict=True)` could not store the event
 """
 

@@ -231,3 +231,14 @@ def test_a_file_name_with_controls_is_refused():
 
 def test_an_empty_file_makes_no_lines():
     assert base64_lines(b"") == b""
+
+
+@pytest.mark.parametrize("width", range(70, 80))
+@pytest.mark.parametrize("blank", [" ", "\t"])
+def test_a_blank_at_the_end_of_a_full_line_does_not_widen_it(width, blank):
+    octets = f"{'x' * width}{blank}\r\nnext\r\n".encode()
+
+    written = quoted_printable(octets)
+
+    assert quopri.decodestring(written) == octets
+    assert max(map(len, written.split(b"\r\n"))) <= 76

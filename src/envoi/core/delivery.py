@@ -8,14 +8,15 @@ in ARCHITECTURE.md is drawn from that table. The judgement separates what people
   nothing is in doubt.
 * `Doubtful`: the content was on its way and no answer came. The relay may or may not have it
   (RFC 1047). A state of its own, because both "sent" and "failed" would be a lie.
-* `Unsuitable`: this relay cannot carry this mail at all (SMTPUTF8, size). Held or failed, others go.
+* `Unsuitable`: this relay cannot carry this mail at all (SMTPUTF8, size). Held or failed; others
+  go.
 * trouble of the *relay* (greeting, TLS, AUTH) is not a delivery's outcome: nothing was tried for
   it, it goes back to the queue untouched and the relay is paused (`seams.RelayTrouble`).
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from envoi.core.kind import MailClass
 from envoi.core.people import Address
@@ -55,6 +56,7 @@ class Move(StrEnum):
     SETTLE_FAILED = "settle failed"
     SETTLE_UNCERTAIN = "settle uncertain"
     SETTLE_HELD = "settle held"
+    SETTLE_SUPPRESSED = "settle suppressed"
     GIVE_BACK = "give back"
     EXPIRE = "expire"
     HOLD = "hold"
@@ -71,6 +73,7 @@ TRANSITIONS: dict[tuple[State, Move], State] = {
     (State.SENDING, Move.SETTLE_FAILED): State.FAILED,
     (State.SENDING, Move.SETTLE_UNCERTAIN): State.UNCERTAIN,
     (State.SENDING, Move.SETTLE_HELD): State.HELD,
+    (State.SENDING, Move.SETTLE_SUPPRESSED): State.SUPPRESSED,
     (State.SENDING, Move.GIVE_BACK): State.QUEUED,
     (State.QUEUED, Move.EXPIRE): State.EXPIRED,
     (State.UNCERTAIN, Move.EXPIRE): State.EXPIRED,
@@ -105,6 +108,11 @@ class Stage(StrEnum):
     RCPT = "rcpt"
     DATA = "data"
     CONTENT = "content"  # the final dot was sent
+
+    @property
+    def is_transaction(self) -> bool:
+        """Whether a reply here is about one mail, and not about the relay as such."""
+        return self in {Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.CONTENT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +218,14 @@ class GiveBack:
     because: str
 
 
-Verdict: TypeAlias = Sent | Retry | Failed | Uncertain | Hold | GiveBack
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppress:
+    """Must not be mailed: the staging guard or a suppression forbids the address."""
+
+    because: str
+
+
+Verdict: TypeAlias = Sent | Retry | Failed | Uncertain | Hold | GiveBack | Suppress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,8 +238,9 @@ class Patience:
         longest_retry_ms: Doubling stops here. Default one hour.
         give_up_after_ms: Age at which a delivery fails for good. Default five days (RFC 5321
             4.5.4.1: "at least 4-5 days").
-        uncertain_wait_ms: Wait before an uncertain delivery is tried again, unless it is
-            security mail, which goes again at once. Default one minute.
+        uncertain_wait_ms: Wait before an uncertain delivery is tried again, doubled with each
+            claim up to 64 times, unless it is security mail, which goes again at once. Default
+            one minute.
     """
 
     first_retry_ms: int = 60_000
@@ -291,6 +307,8 @@ def judge(
     match outcome:
         case Reply(stage=Stage.CONTENT, code=code) if 200 <= code < 300:  # noqa: PLR2004 # SMTP's own number
             return Sent(because=str(outcome))
+        case Reply(stage=stage) if not stage.is_transaction:
+            return _untried(delivery, str(outcome), now_ms, patience)
         case Reply(code=code) if 500 <= code < 600:  # noqa: PLR2004 # SMTP's own number
             return Failed(because=str(outcome))
         case Reply():
@@ -305,6 +323,8 @@ def judge(
             return Failed(because=because)
         case Unsuitable(because=because):
             return Hold(because=because)
+        case _:  # pragma: no cover - mypy proves that there is no other
+            assert_never(outcome)
 
 
 def retry_wait_ms(refusals: int, patience: Patience, dice: float) -> int:
@@ -334,7 +354,8 @@ def _again(delivery: Delivery, because: str, now_ms: int, patience: Patience) ->
     # The first doubt about security mail costs a second copy at once rather than a locked-out
     # person; after that it waits like everything else.
     is_urgent = delivery.mail_class is MailClass.SECURITY and delivery.claims <= 1
-    wait_ms = 0 if is_urgent else patience.uncertain_wait_ms * 2 ** min(delivery.claims, 6)
+    doubled = patience.uncertain_wait_ms * 2 ** min(max(delivery.claims, 1) - 1, 6)
+    wait_ms = 0 if is_urgent else doubled
     return Uncertain(because=because, due_at_ms=now_ms + wait_ms)
 
 

@@ -1,15 +1,20 @@
 """This room holds the event: what happened, to what, by whom, and who is named in it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import cast
 
-from envoi.core.kind import Kind, Plain, clean_facts, clean_line
+from envoi.core.kind import Kind, Plain, check_facts, clean_facts, clean_line, is_one_line
+from envoi.core.problem import Problem
 
 # A key identifies one happening ("comment 4711 created"); longer ones are a mistake, and
 # PostgreSQL cannot index texts without bound.
 MAX_KEY_CHARS = 256
 MAX_SUBJECT_CHARS = 512
+# One event names the people around one object; a mail to thousands is a group or a broadcast.
+MAX_NAMED = 10_000
+MAX_MOMENT_MS = 253_402_300_799_999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +49,74 @@ class Event:
         return frozenset(named | {self.actor} - {""})
 
 
+def check_event(kind: Kind, event: Event) -> tuple[Problem, ...]:
+    """List everything in which the event does not fit its kind; empty when it does."""
+    return (*check_facts(kind, event.facts), *_check_people(kind, event), *_check_words(event))
+
+
 def cleaned(event: Event, kind: Kind) -> Event:
     """Return the event with its facts made harmless, as everything after step 2 sees it."""
     return Event(
         kind=event.kind,
         facts=clean_facts(kind, event.facts),
-        actor=event.actor,
+        actor=clean_line(event.actor),
         subject=clean_line(event.subject),
-        people={role: tuple(dict.fromkeys(names)) for role, names in event.people.items()},
+        people={
+            role: tuple(dict.fromkeys(clean_line(name) for name in names))
+            for role, names in event.people.items()
+        },
         key=event.key,
         occurred_at_ms=event.occurred_at_ms,
         application=event.application,
     )
+
+
+def _check_people(kind: Kind, event: Event) -> Iterator[Problem]:
+    known = ", ".join(kind.roles) or "none"
+    count = 0
+    for role, names in event.people.items():
+        where = f"people.{role}"
+        if role not in kind.roles:
+            yield Problem(where=where, expected=f"one of {known}", got="an unknown role")
+        elif not _are_names(names):
+            yield Problem(
+                where=where, expected="a list of logins or addresses", got=f"{names!r:.40}"
+            )
+        else:
+            count += len(names)
+    if count > MAX_NAMED:
+        yield Problem(where="people", expected=f"at most {MAX_NAMED} names", got=str(count))
+
+
+def _check_words(event: Event) -> Iterator[Problem]:
+    for where, value, longest in (
+        ("actor", event.actor, MAX_SUBJECT_CHARS),
+        ("subject", event.subject, MAX_SUBJECT_CHARS),
+        ("key", event.key, MAX_KEY_CHARS),
+        ("application", event.application, MAX_KEY_CHARS),
+    ):
+        if not _is_text(value, longest):
+            expected = f"a text of at most {longest} characters"
+            yield Problem(where=where, expected=expected, got=f"{value!r:.40}")
+        # A key is compared, so it is not cleaned; and no database takes every control character.
+        elif where == "key" and not is_one_line(value):
+            yield Problem(where=where, expected="one line of text", got=f"{value!r:.40}")
+    if not _is_moment(event.occurred_at_ms):
+        expected = "milliseconds since 1970"
+        got = f"{event.occurred_at_ms!r:.40}"
+        yield Problem(where="occurred_at_ms", expected=expected, got=got)
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(
+        isinstance(name, str) for name in cast("list[object]", value)
+    )
+
+
+def _is_text(value: object, longest: int) -> bool:
+    return isinstance(value, str) and len(value) <= longest
+
+
+def _is_moment(value: object) -> bool:
+    # Beyond the year 9999 no Date header and no template can show it.
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_MOMENT_MS

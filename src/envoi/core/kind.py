@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from envoi.core.problem import Problem
 
-Plain: TypeAlias = "str | int | float | bool | None | list[Plain] | dict[str, Plain]"
+Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
 
 MASK = "********"
 
-# One fact may hold a whole description or diff comment; a megabyte is more than anybody reads.
+# One fact may hold a whole description or diff comment; more than this nobody reads in a mail.
 MAX_TEXT_CHARS = 100_000
 # Lists are commits, reviewers, changed files; beyond this a template shows a count.
 MAX_ITEMS = 1_000
@@ -130,9 +130,17 @@ def clean_facts(kind: Kind, facts: Mapping[str, Plain]) -> dict[str, Plain]:
 
 
 def mask_facts(kind: Kind, facts: Mapping[str, Plain]) -> dict[str, Plain]:
-    """Return the facts with every secret replaced by `MASK`, as log, `show` and store hold them."""
-    return {name: MASK if name in kind.secrets else value for name, value in facts.items()}
+    """Return the facts with every secret replaced by `MASK`, as log, `show` and store hold them.
 
+    A secret that was left out stays nothing: a template may ask whether it is there.
+    """
+    return {
+        name: MASK if name in kind.secrets and value not in _NOTHINGS else value
+        for name, value in facts.items()
+    }
+
+
+_NOTHINGS: tuple[Plain, ...] = (None, "", [])
 
 # Everything below U+0020 but tab and newline, DEL, C1, line and paragraph separators, surrogates.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f]")
@@ -150,7 +158,7 @@ def clean_text(text: str) -> str:
     'a\nbc\ufffd'
     """
     text = _BREAKS.sub("\n", text)
-    return _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))[:MAX_TEXT_CHARS]
+    return _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
 
 
 def clean_line(text: str) -> str:
@@ -160,6 +168,15 @@ def clean_line(text: str) -> str:
     'Fix it'
     """
     return " ".join(_BIDI.sub("", clean_text(text)).split())
+
+
+def is_one_line(text: str) -> bool:
+    r"""Whether the text needs no cleaning to stand in a header.
+
+    >>> is_one_line("two  words"), is_one_line("a\nb")
+    (True, False)
+    """
+    return _BIDI.sub("", clean_text(text)) == text and "\n" not in text and "\t" not in text
 
 
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s<>\"'`{}|\\^]+", re.IGNORECASE)
@@ -191,7 +208,9 @@ def _missing(kind: Kind, facts: Mapping[str, object]) -> Iterator[Problem]:
     for name, fact in kind.facts.items():
         if fact.is_required and facts.get(name) is None:
             yield Problem(
-                where=f"facts.{name}", expected=f"a {fact.type}", got="nothing",
+                where=f"facts.{name}",
+                expected=f"a {fact.type}",
+                got="nothing",
                 hint=fact.description,
             )
 
@@ -201,7 +220,9 @@ def _unknown(kind: Kind, facts: Mapping[str, object]) -> Iterator[Problem]:
         if name not in kind.facts:
             known = ", ".join(kind.facts) or "none"
             yield Problem(
-                where=f"facts.{name}", expected=f"one of {known}", got="an unknown fact",
+                where=f"facts.{name}",
+                expected=f"one of {known}",
+                got="an unknown fact",
             )
 
 
@@ -238,44 +259,52 @@ def _is_list(value: object) -> bool:
 
 
 def _items(value: object) -> tuple[object, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else ()
+    return tuple(cast("list[object]", value)) if isinstance(value, list | tuple) else ()
 
 
 def _is_row(item: object) -> bool:
     return isinstance(item, Mapping) and all(
         isinstance(key, str) and isinstance(cell, str | int | float | bool | None)
-        for key, cell in item.items()
+        for key, cell in cast("Mapping[object, object]", item).items()
     )
 
 
 def _clean(fact_type: FactType, value: Plain) -> Plain:
     match fact_type:
         case FactType.TEXT:
-            return clean_text(str(value or ""))
+            return clean_text(_bounded(value))
         case FactType.LINE:
-            return clean_line(str(value or ""))
+            return clean_line(_bounded(value))
         case FactType.LINK:
-            return clean_link(str(value or ""))
+            return clean_link(_bounded(value))
         case FactType.OWN_LINK:
-            return own_path(str(value)) if value else ""
+            return own_path(_bounded(value)) if value else ""
         case FactType.LINES:
-            return [clean_line(str(item)) for item in _items(value)[:MAX_ITEMS]]
+            return [clean_line(_bounded(item)) for item in _items(value)[:MAX_ITEMS]]
         case FactType.ROWS:
             return [_clean_row(item) for item in _items(value)[:MAX_ITEMS]]
         case _:
             return value
 
 
+def _bounded(value: object) -> str:
+    return "" if value is None else str(value)[:MAX_TEXT_CHARS]
+
+
 def _clean_row(row: object) -> dict[str, Plain]:
     if not isinstance(row, Mapping):
         return {}
-    # A cell is text of unknown use: a cell that looks like a link must be a harmless one.
-    return {
-        clean_line(str(key)): _clean_cell(str(key), cell) for key, cell in row.items()
-    }
+    table = cast("Mapping[object, Plain]", row)
+    cells = ((clean_line(str(key)), cell) for key, cell in table.items())
+    return {name: _clean_cell(name, cell) for name, cell in cells}
 
 
 def _clean_cell(name: str, cell: Plain) -> Plain:
     if not isinstance(cell, str):
         return cell
-    return clean_link(cell) if name == "url" or name.endswith("_url") else clean_text(cell)
+    return clean_link(_bounded(cell)) if is_link_cell(name) else clean_text(_bounded(cell))
+
+
+def is_link_cell(name: str) -> bool:
+    """Whether a row's cell of this name is a link: `url` or `something_url`."""
+    return name == "url" or name.endswith("_url")

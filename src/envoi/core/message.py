@@ -24,22 +24,25 @@ from envoi.core.kind import (
     Plain,
     clean_line,
     clean_text,
+    is_link_cell,
     mask_facts,
 )
 from envoi.core.people import Mailbox, Person
-from envoi.core.routing import Because, Recipient, Sender
+from envoi.core.routing import Recipient, Sender
+from envoi.core.thread import thread_of
 
 # RFC 5322 2.1.1: "Each line of characters MUST be no more than 998 characters". A subject is cut
 # far earlier: no reader shows more, and the whole text stands in the body (B14).
 MAX_SUBJECT_CHARS = 255
 
 # Headers that Envoi writes itself or that would change who sends or receives (B8).
-RESERVED_HEADERS = frozenset(
-    """from to cc bcc sender reply-to subject date message-id in-reply-to references mime-version
-    content-type content-transfer-encoding content-disposition return-path received
-    dkim-signature auto-submitted resent-from resent-to resent-cc resent-bcc resent-date
-    resent-sender resent-message-id""".split()
-)
+RESERVED_HEADERS = frozenset({
+    "from", "to", "cc", "bcc", "sender", "reply-to", "subject", "date", "message-id",
+    "in-reply-to", "references", "mime-version", "content-type", "content-transfer-encoding",
+    "content-disposition", "return-path", "received", "dkim-signature", "auto-submitted",
+    "x-auto-response-suppress", "resent-from", "resent-to", "resent-cc", "resent-bcc",
+    "resent-date", "resent-sender", "resent-message-id",
+})  # fmt: skip
 _LINK_TYPES = frozenset({FactType.LINK, FactType.OWN_LINK})
 # A display name longer than this is an advertisement (C9).
 MAX_NAME_CHARS = 100
@@ -243,7 +246,7 @@ def compose(
         subject=words.subject,
         text=words.text,
         html=words.html,
-        headers=((identity.type_header, kind.header_value), *sender.headers),
+        headers=headers_of(identity, kind.header_value, sender.headers),
         thread=thread_of(event, identity.host),
         host=identity.host,
         locale=locale,
@@ -253,6 +256,16 @@ def compose(
         is_sealed=sealed is not None,
     )
     return Composed(message=message, sealed=sealed)
+
+
+def headers_of(
+    identity: Identity, kind: str, extra: Iterable[tuple[str, str]]
+) -> tuple[tuple[str, str], ...]:
+    """Return the extra header lines, the kind's first unless they name that header themselves."""
+    extra = tuple(extra)
+    if identity.type_header.lower() in {name.lower() for name, _ in extra}:
+        return extra
+    return ((identity.type_header, kind), *extra)
 
 
 def context(audible: Audible, facts: Mapping[str, Plain]) -> Context:
@@ -268,20 +281,32 @@ def context(audible: Audible, facts: Mapping[str, Plain]) -> Context:
             "name": clean_line(actor.full_name if actor else event.actor),
             "login": clean_line(actor.login if actor else event.actor),
         },
-        "people": {role: [clean_line(name) for name in names] for role, names in event.people.items()},
+        "people": {
+            role: [clean_line(name) for name in names] for role, names in event.people.items()
+        },
         "application": {"name": identity.name, "base_url": identity.base_url},
     }
 
 
 def with_base_url(kind: Kind, facts: Mapping[str, Plain], base_url: str) -> dict[str, Plain]:
-    """Return the facts with links that are paths made absolute below the base URL."""
-    links = {name for name, fact in kind.facts.items() if fact.type in _LINK_TYPES}
-    return {
-        name: f"{base_url}{value}"
-        if name in links and isinstance(value, str) and value.startswith("/")
-        else value
-        for name, value in facts.items()
-    }
+    """Return the facts with links that are paths made absolute below the base URL, in rows too."""
+    types = {name: fact.type for name, fact in kind.facts.items()}
+    return {name: _absolute(types.get(name), value, base_url) for name, value in facts.items()}
+
+
+def _absolute(fact_type: FactType | None, value: Plain, base_url: str) -> Plain:
+    match value:
+        case str() if fact_type in _LINK_TYPES and value.startswith("/"):
+            return f"{base_url}{value}"
+        case list() if fact_type is FactType.ROWS:
+            return [_absolute(fact_type, row, base_url) for row in value]
+        case dict() if fact_type is FactType.ROWS:
+            return {
+                name: _absolute(FactType.LINK, cell, base_url) if is_link_cell(name) else cell
+                for name, cell in value.items()
+            }
+        case _:
+            return value
 
 
 def finished(words: Words, prefix: str) -> Words:
@@ -306,24 +331,8 @@ def from_mailbox(configured: Mailbox, actor: Person | None) -> Mailbox:
     if actor is None:
         return configured
     name = re.sub(r"[@<>]", " ", clean_line(actor.full_name))
-    name = " ".join(name.split())[:MAX_NAME_CHARS]
+    name = " ".join(name.split())[:MAX_NAME_CHARS].rstrip()
     return Mailbox(configured.address, f"{name} (no-reply)") if name else configured
-
-
-def thread_of(event: Event, host: str) -> tuple[str, ...]:
-    """Return the ids of the conversation about the event's subject; none without a subject.
-
-    All mails of one subject name the same root, which itself is never sent: that is what makes
-    them one thread in every reader, in whatever order they arrive.
-
-    >>> thread_of(Event(kind="note", subject="docs/pull/7"), "example.org")
-    ('docs/pull/7@example.org',)
-    """
-    if not event.subject:
-        return ()
-    # RFC 5322 3.6.4 id-left is a dot-atom; everything else is written as two hexadecimal digits.
-    left = re.sub(r"[^A-Za-z0-9/_+=-]", lambda m: f".{ord(m[0]):02x}", event.subject)
-    return (f"{left[:200]}@{host}",)
 
 
 def expiry(event: Event, kind: Kind, now_ms: int) -> int:
@@ -346,7 +355,7 @@ def address(
         Delivery(
             ordinal=ordinal,
             address=recipient.address,
-            name=clean_line(recipient.person.full_name if recipient.person.login else ""),
+            name=_shown_name(recipient.person),
             person=recipient.person.id,
             sender=recipient.sender,
             because=recipient.because,
@@ -360,12 +369,14 @@ def address(
     )
 
 
-def fallback_words(audible: Audible, *, is_masked: bool) -> Words:
+def _shown_name(person: Person) -> str:
+    return clean_line(person.full_name)[:MAX_NAME_CHARS].rstrip() if person.login else ""
+
+
+def fallback_words(kind: Kind, facts: Mapping[str, Plain]) -> Words:
     """Return plain words for an event whose template is broken: its facts, one per line (D9)."""
-    facts = with_base_url(audible.kind, audible.event.facts, audible.identity.base_url)
-    shown = mask_facts(audible.kind, facts) if is_masked else facts
-    title = audible.kind.description or audible.kind.name.replace("_", " ")
-    lines = [title, "", *(f"{name}: {value}" for name, value in shown.items() if value)]
+    title = kind.description or kind.name.replace("_", " ")
+    lines = [title, "", *(f"{name}: {value}" for name, value in facts.items() if value)]
     return Words(subject=title, text="\n".join(lines) + "\n")
 
 
@@ -376,9 +387,3 @@ def is_header_allowed(name: str) -> bool:
     (True, False, False)
     """
     return bool(_HEADER_NAME.fullmatch(name)) and name.lower() not in RESERVED_HEADERS
-
-
-def because_blocks(recipients: Iterable[Recipient], write: Callable[[Because], Block]) -> dict[str, Block]:
-    """Return the personal block of every reason that occurs among the recipients."""
-    reasons = dict.fromkeys(recipient.because for recipient in recipients)
-    return {because.stored: write(because) for because in reasons}

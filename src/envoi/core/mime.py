@@ -39,6 +39,7 @@ _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 # Printable words between single spaces, none of which could be taken for an encoded word.
 _PLAIN_TEXT = re.compile(r"(?!.*=\?)(?:[!-~]+(?: [!-~]+)*)?")
 _QUOTED_PAIRS = re.compile(r'(["\\])')
+_TOO_WIDE = re.compile(rb"^([^\r\n]{74,})(=20|=09)\r\n", re.MULTILINE)
 _ID = re.compile(r"[!-;=?-~]+")
 _PLAIN_FILE_NAME = re.compile(r"[A-Za-z0-9_.()+-]+(?: [A-Za-z0-9_.()+-]+)*")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*")
@@ -156,6 +157,11 @@ def quoted_printable(octets: bytes) -> bytes:
     b'=46rom=\r\n me=20\r\n=2E\r\n'
     """
     written = b2a_qp(octets, istext=True)
+    if b"=20\r\n" in written or b"=09\r\n" in written:
+        # binascii lets a line grow past 76 columns when it encodes the space at its end.
+        written = _TOO_WIDE.sub(rb"\1=\r\n\2\r\n", written)
+    # And it leaves a lone dot alone when its own soft break put it there.
+    written = written.replace(b"=\r\n.\r\n", b"=\r\n=2E\r\n")
     if b"From " not in written:
         return written
     # Written as `=46rom` the line may grow past 76 columns, so it is broken softly behind it.

@@ -18,7 +18,10 @@ MAX_ADDRESS_OCTETS = 254
 # refused: no provider hands them out, and every misrouting advisory of the last years used one.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u00a1-\U0010ffff-]+"
 _LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
-_DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
+# RFC 3696 2: "top-level domain names will not be all-numeric", so `127.0.0.1` is no host name.
+_DOMAIN = re.compile(
+    r"(?:(?!-)[a-z0-9-]{1,63}(?<!-)\.)*(?![0-9]+\Z)(?!-)[a-z0-9-]{1,63}(?<!-)",
+)
 
 
 @dataclass(frozen=True, slots=True)

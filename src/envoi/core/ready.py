@@ -86,7 +86,8 @@ def check_ready(mail: ReadyMail) -> tuple[Problem, ...]:
 
 def compose_ready(mail: ReadyMail, identity: Identity, stamp: Stamp) -> Message:
     """Return the message of a checked ready-made mail; it gets no template and no prefix."""
-    text = clean_text(mail.text) or f"{text_of_html(mail.html)}\n"
+    # References such as `&#27;` become characters only now, so the result is cleaned again.
+    text = clean_text(mail.text) or clean_text(text_of_html(mail.html)) + "\n"
     return Message(
         uid=stamp.uid,
         application=mail.application,

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from envoi.core.condition import Condition, holds
 from envoi.core.event import Event
-from envoi.core.kind import MailClass, Plain
+from envoi.core.kind import MailClass
 from envoi.core.people import Address, Person
 
 
@@ -46,7 +47,7 @@ class Selector:
         Raises:
             ValueError: The text is none of these.
         """
-        word, colon, name = text.strip().partition(":")
+        word, colon, name = (part.strip() for part in text.partition(":"))
         if not colon and "@" in word:
             return cls(SelectorType.ADDRESS, word)
         if word not in list(SelectorType):
@@ -61,9 +62,7 @@ class Selector:
         return f"{self.type}:{self.name}" if self.name else str(self.type)
 
 
-_SELECTOR_FORMS = (
-    "admins, everyone, role:NAME, user:LOGIN, group:NAME or an e-mail address"
-)
+_SELECTOR_FORMS = "admins, everyone, role:NAME, user:LOGIN, group:NAME or an e-mail address"
 
 
 class Why(StrEnum):
@@ -84,7 +83,6 @@ class Why(StrEnum):
     NO_ADDRESS = "no_address"
     UNUSABLE = "unusable"
     UNKNOWN = "unknown"
-    GUARDED = "guarded"  # the staging guard's allow-list does not hold the address
 
 
 _SENTENCES = {
@@ -103,7 +101,6 @@ _SENTENCES = {
     Why.NO_ADDRESS: "has no address",
     Why.UNUSABLE: "has an unusable address: {}",
     Why.UNKNOWN: "is not in the directory",
-    Why.GUARDED: "is not on the staging guard's allow list",
 }
 
 
@@ -134,32 +131,6 @@ class Because:
         """Return the reason that `stored` names."""
         why, _, detail = stored.partition(" ")
         return cls(Why(why), detail)
-
-
-class Operator(StrEnum):
-    """Comparisons that a sender's condition may use."""
-
-    IN = "in"
-    NOT_IN = "not_in"
-    AT_LEAST = "at_least"
-    AT_MOST = "at_most"
-    CONTAINS = "contains"
-    PRESENT = "present"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """One comparison on one fact; all conditions of a sender must hold.
-
-    Args:
-        fact: Name of the fact, or `actor`, `subject`, `application`.
-        operator: How to compare.
-        value: What to compare with: a list for `in` and `not_in`, a boolean for `present`.
-    """
-
-    fact: str
-    operator: Operator
-    value: Plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,29 +246,6 @@ def pick_senders(event: Event, senders: Iterable[Sender]) -> tuple[Sender, ...]:
     )
 
 
-def holds(condition: Condition, event: Event) -> bool:
-    """Whether one condition is true of the event; comparing unlike types is false, not an error.
-
-    >>> at_least_two = Condition(fact="attempts", operator=Operator.AT_LEAST, value=2)
-    >>> holds(at_least_two, Event(kind="failed_login", facts={"attempts": 3}))
-    True
-    """
-    actual = _value_of(condition.fact, event)
-    match condition.operator:
-        case Operator.PRESENT:
-            return bool(actual) is bool(condition.value)
-        case Operator.IN:
-            return isinstance(condition.value, list) and actual in condition.value
-        case Operator.NOT_IN:
-            return isinstance(condition.value, list) and actual not in condition.value
-        case Operator.CONTAINS:
-            return isinstance(actual, str | list) and _contains(actual, condition.value)
-        case Operator.AT_LEAST:
-            return _is_ordered(actual, condition.value) and actual >= condition.value  # type: ignore[operator] # _is_ordered proved both are numbers
-        case Operator.AT_MOST:
-            return _is_ordered(actual, condition.value) and actual <= condition.value  # type: ignore[operator] # _is_ordered proved both are numbers
-
-
 def question(event: Event, senders: Iterable[Sender]) -> Question:
     """Return what must be asked of the directory before these senders can choose."""
     senders = tuple(senders)
@@ -336,38 +284,25 @@ def pick_recipients(
             person = candidate.person
             refusal = _refusal(sender, candidate, audience.actor, told_by_person, told_by_address)
             if refusal is not None or person.address is None:
-                skipped.append(Skipped(
-                    person=person, sender=sender.name, because=refusal or Because(Why.NO_ADDRESS),
-                ))
+                skipped.append(
+                    Skipped(
+                        person=person,
+                        sender=sender.name,
+                        because=refusal or Because(Why.NO_ADDRESS),
+                    )
+                )
                 continue
             told_by_person[person.id] = sender.name
             told_by_address[str(person.address)] = person.label
-            recipients.append(Recipient(
-                person=person, address=person.address, sender=sender.name, because=because,
-            ))
+            recipients.append(
+                Recipient(
+                    person=person,
+                    address=person.address,
+                    sender=sender.name,
+                    because=because,
+                )
+            )
     return tuple(recipients), tuple(skipped)
-
-
-def _value_of(fact: str, event: Event) -> Plain:
-    match fact:
-        case "actor":
-            return event.actor
-        case "subject":
-            return event.subject
-        case "application":
-            return event.application
-        case _:
-            return event.facts.get(fact)
-
-
-def _contains(actual: "str | list[Plain]", value: Plain) -> bool:
-    if isinstance(actual, list):
-        return value in actual
-    return isinstance(value, str) and value in actual
-
-
-def _is_ordered(actual: Plain, value: Plain) -> bool:
-    return all(isinstance(x, int | float) and not isinstance(x, bool) for x in (actual, value))
 
 
 def _first_match(sender: Sender, candidate: Candidate) -> Because | None:

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import cast
 
+from envoi.core.condition import Condition, Operator
 from envoi.core.kind import Kind, MailClass, Plain
 from envoi.core.message import is_header_allowed
 from envoi.core.problem import Problem
-from envoi.core.routing import Condition, Operator, Selector, SelectorType, Sender
+from envoi.core.routing import Selector, SelectorType, Sender
 
 _TYPES: Mapping[str, type] = {"text": str, "list": list, "table": Mapping, "boolean": bool}
 
@@ -190,7 +191,8 @@ def _operator_misfits(word: str, value: Plain) -> bool:
             return not isinstance(value, bool)
         case Operator.AT_LEAST | Operator.AT_MOST:
             return isinstance(value, bool) or not isinstance(value, int | float)
-        case Operator.CONTAINS:
+        case _:
+            # `contains` compares with anything.
             return False
 
 
