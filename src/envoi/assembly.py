@@ -1,16 +1,21 @@
 """This room puts the rooms together: one `Parts` per settings, opened when first used."""
 
+import importlib
+import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from envoi.core.delivery import Patience
+from envoi.core.kind import Kind
 from envoi.core.message import Identity
 from envoi.core.problem import Problem
 from envoi.core.routing import Sender
 from envoi.core.rules import merged, read_senders
 from envoi.directory.own import OwnDirectory
+from envoi.errors import SettingsError
 from envoi.journal import Fact, Journal
 from envoi.outbox.spool import Spool
 from envoi.outbox.store import Outbox, open_outbox
@@ -48,6 +53,8 @@ class Parts:
         self.journal = journal
         self.clock = clock
         self.catalogue = Catalogue.shipped(settings.templates.folders)
+        for kind in kinds_of(settings.templates.modules, settings.folder):
+            self.catalogue.add(kind)
         self.templates = Templates(self.catalogue)
         self.patience = patience_of(settings.delivery)
         self.outbox: Outbox = open_outbox(
@@ -123,6 +130,42 @@ class Parts:
 def assemble(settings: Settings, clock: Callable[[], int] = now_ms) -> Parts:
     """Return the parts that the settings describe."""
     return Parts(settings, Journal(), clock)
+
+
+def kinds_of(modules: Iterable[str], folder: Path) -> tuple[Kind, ...]:
+    """Return the kinds that an application's modules define as `KINDS`.
+
+    Args:
+        modules: Dotted names.
+        folder: Searched before the places where Python looks anyway.
+
+    Raises:
+        SettingsError: A module cannot be imported or has no kinds.
+    """
+    kinds: list[Kind] = []
+    problems: list[Problem] = []
+    for name in modules:
+        try:
+            kinds += _kinds_in(name, folder)
+        except (ImportError, TypeError, ValueError) as err:
+            expected = "a module with KINDS, a list of envoi.Kind"
+            problems.append(
+                Problem(where=f"templates.modules.{name}", expected=expected, got=str(err))
+            )
+    if problems:
+        raise SettingsError(tuple(problems))
+    return tuple(kinds)
+
+
+def _kinds_in(name: str, folder: Path) -> list[Kind]:
+    if str(folder) not in sys.path:
+        # A command does not run in the application's folder, the settings file lies there.
+        sys.path.insert(0, str(folder))
+    found = getattr(importlib.import_module(name), "KINDS", None)
+    kinds = [kind for kind in found if isinstance(kind, Kind)] if found else []
+    if not kinds:
+        raise ValueError("it has no KINDS")
+    return kinds
 
 
 def patience_of(delivery: DeliverySettings) -> Patience:

@@ -212,6 +212,13 @@ def schema_name(text: str) -> str:
     return text
 
 
+def module_name(text: str) -> str:
+    """Return the dotted name of a Python module."""
+    if not all(part.isidentifier() for part in text.split(".")):
+        raise MisfitError
+    return text
+
+
 def auth_mechanism(text: str) -> str:
     """Return the SASL mechanism's name in capitals."""
     if text.strip().upper() not in {"PLAIN", "LOGIN", "CRAM-MD5"}:

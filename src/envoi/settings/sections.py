@@ -108,6 +108,7 @@ class TemplateSettings:
     """`[templates]`: where the application's own words are."""
 
     folders: tuple[Path, ...] = ()
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

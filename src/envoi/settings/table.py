@@ -357,7 +357,17 @@ ROWS: tuple[Row, ...] = (
             readers.paths(places.existing_folder, "a folder that is there"),
             "a list of folders that are there",
         ),
-        "Folders with kinds and templates of your own; earlier ones win over later and all of "
-        "them over the shipped ones.",
+        "Folders with kinds and templates of your own; later ones win over earlier ones and all "
+        "of them over the shipped ones.",
+    ),
+    Row(
+        "templates.modules",
+        readers.lists(
+            readers.texts(readers.module_name, "the name of a Python module"),
+            "a list of names of Python modules",
+        ),
+        "Modules whose `KINDS` are registered at start, found beside the settings file or where "
+        "Python looks. Without them a worker of its own does not know kinds made in Python, and "
+        "events with many recipients wait.",
     ),
 )
