@@ -128,6 +128,7 @@ def test_the_thread_that_notifies_ends_when_nobody_rings(postgresql_url, monkeyp
     outbox = open_outbox(postgresql_url)
     outbox.ring()
     first = outbox.bell._ringer
+    assert first is not None
     first._thread.join(SOON_S)
 
     outbox.ring()
@@ -172,6 +173,20 @@ def test_after_a_fork_the_bell_is_new(outbox, listener, news):
 
     assert os.waitstatus_to_exitcode(status) == 0
     assert len(outbox.bell._listeners) == 1
+
+
+def test_another_process_id_means_a_new_bell(sqlite_url):
+    """What a child sees after a fork, in a process whose lines can be counted."""
+    outbox = open_outbox(sqlite_url)
+    listener = outbox.bell.listen(lambda: None)
+    outbox.bell._pid = -1
+
+    outbox.ring()
+
+    assert outbox.bell._listeners == []
+    assert outbox.bell._pid == os.getpid()
+    listener.close()
+    outbox.close()
 
 
 def test_closing_is_quick(outbox, listener):

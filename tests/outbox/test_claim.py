@@ -1,5 +1,6 @@
 """Steps 10 and 14: leases, the fence, what dead workers leave, and sealed words."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -303,20 +304,33 @@ def test_a_message_without_secrets_is_never_marked(outbox):
         assert tx.execute("SELECT sealed FROM envoi_message", {})[0][0] == 0
 
 
-def test_a_claim_reads_the_index_and_not_the_table(outbox):
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        ("claim", "envoi_delivery_waiting"),
+        ("lost", "envoi_delivery_(leased|settled)"),
+        ("expire", "envoi_delivery_expiring"),
+        ("settle", "PRIMARY KEY|envoi_delivery_(pkey|leased)"),
+        ("begin", "PRIMARY KEY|envoi_delivery_(pkey|leased)"),
+    ],
+)
+def test_a_turn_reads_indexes_and_not_the_table(outbox, statement, index):
+    """At a million rows as at ten (L3)."""
     stored(outbox, many(50))
     params = {"worker": "w", "lease_ms": 1, "now_ms": NOW, "transport": "default", "class": 1}
-    sqlite = outbox.database.dialect == "sqlite"
+    params |= {"limit": 5, "rows": '[[1,1,"sent",0,0,"250"]]'}
+    is_sqlite = outbox.database.dialect == "sqlite"
 
     with outbox.transaction() as tx:
-        if not sqlite:
+        if not is_sqlite:
             tx.execute("SET LOCAL enable_seqscan = off", {})
-        explain = "EXPLAIN QUERY PLAN" if sqlite else "EXPLAIN"
-        plan = tx.execute(f"{explain} {st.sql(tx.dialect).claim}", {**params, "limit": 5})
+        explain = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
+        plan = tx.execute(f"{explain} {getattr(st.sql(tx.dialect), statement)}", params)
 
     words = " ".join(str(tuple(row)) for row in plan)
-    assert "envoi_delivery_waiting" in words
-    assert "USE TEMP B-TREE" not in words
+    assert re.search(index, words), words
+    assert "SCAN envoi_delivery'" not in words
+    assert "Seq Scan on envoi_delivery" not in words
 
 
 def test_leases_on_postgresql_are_the_databases_time(postgresql_url):

@@ -329,6 +329,39 @@ def test_a_child_makes_connections_of_its_own(outbox):
     assert len(listed(outbox)) == 2
 
 
+def test_another_process_id_means_new_connections(sqlite):
+    """What a child sees after a fork, in a process whose lines can be counted."""
+    stored(sqlite)
+    before = sqlite.database.engine()
+    sqlite.database._pid = -1
+
+    assert len(listed(sqlite)) == 1
+    assert sqlite.database.engine() is not before
+    before.dispose()
+
+
+def test_many_rows_that_are_refused_are_an_error_of_ours(outbox):
+    statement = "INSERT INTO envoi_membership (group_id, user_id) VALUES (:a, :b)"
+    with pytest.raises(OutboxError), outbox.transaction() as tx:
+        tx.execute_many(statement, [{"a": 77, "b": 77}])
+        # PostgreSQL and SQLite look at foreign keys at the latest when the transaction ends.
+
+
+def test_a_savepoint_that_cannot_be_released_is_an_error_of_ours(outbox):
+    with pytest.raises(OutboxError), outbox.transaction() as tx, tx.savepoint():
+        tx.connection.exec_driver_sql("ROLLBACK")
+
+
+def test_a_savepoint_of_ours_undoes_what_is_inside(outbox):
+    with outbox.transaction() as tx:
+        outbox.put_event(tx, an_event(), NOW)
+        with pytest.raises(ZeroDivisionError), tx.savepoint():
+            outbox.put_event(tx, an_event(), NOW)
+            raise ZeroDivisionError
+
+    assert count(outbox, "envoi_event") == 1
+
+
 def test_renewed_connections_work(outbox):
     stored(outbox)
 

@@ -4,6 +4,7 @@
 
 import asyncio
 import contextlib
+import sys
 
 import pytest
 import sqlalchemy
@@ -201,6 +202,20 @@ def test_something_without_a_transaction_is_refused(outbox, thing):
         outbox.join(thing)
 
 
+@pytest.mark.parametrize(
+    "absent", ["sqlalchemy", "sqlalchemy.orm", "sqlalchemy.ext.asyncio", "django.db"]
+)
+def test_toolkits_that_are_not_loaded_are_not_loaded(sqlite_url, monkeypatch, absent):
+    """Who hands in a Session has imported it; nobody else pays for the import."""
+    outbox = open_outbox(sqlite_url)
+    monkeypatch.delitem(sys.modules, absent, raising=False)
+
+    with pytest.raises(InputError, match="got object"):
+        outbox.join(object())
+
+    assert absent not in sys.modules
+
+
 def test_a_session_without_an_engine_of_its_own_is_refused(outbox):
     with Session() as session, pytest.raises(InputError, match="bound per mapper"):
         outbox.join(session)
@@ -330,6 +345,15 @@ class TestAfterCommit:
             remember(connection, "after")
 
         assert [name for name, _ in called] == ["before", "kept", "after"]
+
+    def test_a_session_that_lives_long_is_watched_once_at_a_time(self, host, called, remember):
+        with Session(host[1]) as session:
+            for _ in range(3):
+                remember(session)
+                session.commit()
+            assert len(session.dispatch.after_commit) == 0
+
+        assert len(called) == 3
 
     def test_a_pooled_connection_starts_with_nothing(self, host, called, remember):
         _, engine = host

@@ -1,4 +1,4 @@
-"""Several workers at once, in threads and processes, killed and frozen: nothing twice, nothing lost."""
+"""Several workers at once, in threads and processes, killed and frozen: nothing twice or lost."""
 
 # ruff: noqa: PT012 # the block of a transaction is what raises
 

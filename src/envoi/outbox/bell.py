@@ -198,9 +198,8 @@ class Listener:
             try:
                 attempt()
             except error:
-                if self.is_connected.is_set():
-                    wait_s = FIRST_RECONNECT_S
-                    self.is_connected.clear()
+                wait_s = FIRST_RECONNECT_S if self.is_connected.is_set() else wait_s
+                self.is_connected.clear()
             self._is_closed.wait(wait_s)
             wait_s = min(wait_s * 2, LONGEST_RECONNECT_S)
 

@@ -148,6 +148,14 @@ class Pending:
             for callback, _ in callbacks:
                 callback()
 
+    def leave(self) -> None:
+        """Stop watching: the connection is back in its pool, the session may live on."""
+        from sqlalchemy import event  # noqa: PLC0415 # loaded already
+
+        self.settle(is_committed=self.is_committing)
+        if self._session is not None:
+            event.remove(self._session, "after_commit", self._on_session_commit)
+
     def _moment(self) -> int:
         if not self._connection.in_nested_transaction():
             return 0  # no savepoint is open, so none takes the callback away
@@ -204,4 +212,4 @@ def _on_return(_raw: object, record: object) -> None:
     info = cast("dict[str, object]", getattr(record, "info", {}))
     pending = info.pop(_KEY, None)
     if isinstance(pending, Pending):
-        pending.settle(is_committed=pending.is_committing)
+        pending.leave()

@@ -85,9 +85,10 @@ EVENT_ROUTED = """
 
 DROP_SEALED_FACTS = "DELETE FROM envoi_sealed WHERE event_id = :event_id"
 
-# The fence.
+# The fence. The cast keeps SQLite from reading every row in state `sending` once per row of the
+# batch, by an index on the state: 42 µs a row instead of 5, by the row's own key.
 HELD = (
-    "envoi_delivery.id = r.row_id AND envoi_delivery.state = 'sending' "
+    "envoi_delivery.id = r.row_id AND CAST(envoi_delivery.state AS VARCHAR) = 'sending' "
     "AND envoi_delivery.claims = r.row_claims"
 )
 FINAL = ", ".join(sorted(f"'{state.value}'" for state in FINAL_STATES))
@@ -243,8 +244,10 @@ class Sql:
     @cached_property
     def expire(self) -> str:
         """Expire what is worthless now."""
-        late = self.picked("""
-            SELECT id FROM envoi_delivery
+        # Left to itself SQLite goes by state, through everything that is queued.
+        by_expiry = "" if self._is_postgresql else "INDEXED BY envoi_delivery_expiring"
+        late = self.picked(f"""
+            SELECT id FROM envoi_delivery {by_expiry}
             WHERE expires_at_ms > 0 AND state IN ('queued', 'uncertain', 'held')
                 AND expires_at_ms <= :now_ms
             ORDER BY expires_at_ms LIMIT :limit""")
