@@ -10,9 +10,9 @@ from functools import partial
 
 from envoi.assembly import Parts
 from envoi.core.delivery import Delivery, Failed, Suppress, Verdict
-from envoi.core.message import Composed, Words
+from envoi.core.message import Composed
 from envoi.core.people import Address
-from envoi.core.wire import Prepared, prepare, splice
+from envoi.core.wire import Prepared, needs_utf8, prepare, splice, words_of
 from envoi.outbox.claim import Claim
 from envoi.seams import Capabilities, Parcel, Tx
 
@@ -60,17 +60,17 @@ class Parcels:
         )
 
     def _wire(self, composed: Composed, delivery: Delivery, relay: Capabilities) -> bytes:
-        return splice(self._prepare(composed, relay), delivery)
+        return splice(self._prepare(composed, delivery, relay), delivery)
 
-    def _prepare(self, composed: Composed, relay: Capabilities) -> Prepared:
-        key = (composed.message.id, relay.has_8bitmime, relay.has_smtputf8)
+    def _prepare(self, composed: Composed, delivery: Delivery, relay: Capabilities) -> Prepared:
+        # Only a mail that needs it may hold raw UTF-8 in its header (RFC 6531 3.1).
+        utf8 = relay.has_smtputf8 and needs_utf8(composed.message, delivery)
+        key = (composed.message.id, relay.has_8bitmime, utf8)
         known = self._prepared.get(key)
         if known is None:
             message = composed.message
-            words = composed.sealed or Words(
-                subject=message.subject, text=message.text, html=message.html
-            )
-            known = prepare(message, words, eight_bit=relay.has_8bitmime, utf8=relay.has_smtputf8)
+            words = composed.sealed or words_of(message)
+            known = prepare(message, words, eight_bit=relay.has_8bitmime, utf8=utf8)
             self._prepared[key] = known
             while len(self._prepared) > MAX_KEPT_MESSAGES:
                 self._prepared.popitem(last=False)

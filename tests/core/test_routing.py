@@ -202,7 +202,7 @@ def test_an_outsider_who_did_it_is_not_told():
 def test_a_name_that_nobody_answers_to_is_told_by_each_sender_that_asked():
     senders = [sender("review"), sender("owner", OWNER)]
 
-    _, skipped = pick_recipients(audience(unknown={"ghost": REVIEWERS}), senders)
+    _, skipped = pick_recipients(audience(unknown={"ghost": frozenset({REVIEWERS})}), senders)
 
     assert [(s.sender, s.person.id, str(s.because)) for s in skipped] == [
         ("review", "unknown:ghost", "is not in the directory")

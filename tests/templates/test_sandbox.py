@@ -102,7 +102,7 @@ def test_a_phrase_of_html_escapes_its_values(note):
 @pytest.mark.parametrize(
     "value",
     [User(), User, [User()], {"a": {"b": User()}}, object(), lambda: 1, b"x", {1: "x"}, {"x"}],
-    ids=str,
+    ids=["object", "class", "list", "nested", "plain object", "function", "bytes", "key", "set"],
 )
 def test_only_plain_data_reaches_a_template(note, value):
     with pytest.raises(TemplateError, match="user: expected"):

@@ -212,7 +212,7 @@ class Audience:
 
     candidates: tuple[Candidate, ...] = ()
     actor: Person | None = None
-    unknown: Mapping[str, Selector] = field(default_factory=lambda: MappingProxyType({}))
+    unknown: Mapping[str, frozenset[Selector]] = field(default_factory=lambda: MappingProxyType({}))
     has_more: bool = False
 
 
@@ -344,6 +344,6 @@ def _unknown_of(sender: Sender, audience: Audience) -> list[Skipped]:
             sender=sender.name,
             because=Because(Why.UNKNOWN),
         )
-        for reference, selector in audience.unknown.items()
-        if selector in sender.recipients
+        for reference, selectors in audience.unknown.items()
+        if selectors.intersection(sender.recipients)
     ]

@@ -31,14 +31,14 @@ class Named:
         users: User ids with the selectors that name them.
         outsiders: Addresses that nobody registered, with the selectors that name them.
         groups: Ids of the groups that selectors name and that exist.
-        unknown: What nobody answers to.
+        unknown: What nobody answers to, with the selectors that name it.
         actor: Who did it: a user's id, an outsider's address, or None when nobody is known.
     """
 
     users: Mapping[int, frozenset[Selector]]
     outsiders: Mapping[Address, frozenset[Selector]]
     groups: Mapping[Selector, int]
-    unknown: Mapping[str, Selector]
+    unknown: Mapping[str, frozenset[Selector]]
     actor: int | Address | None = None
 
 
@@ -61,8 +61,8 @@ def resolve(
         outsiders=_gathered((m, c) for c, m in meant if isinstance(m, Address)),
         groups=groups,
         unknown={
-            **{_label(str(s)): s for s in sorted(wanted, key=str) if s not in groups},
-            **{_label(c.text): c.selector for c, m in reversed(meant) if m is None},
+            **{_label(str(s)): frozenset({s}) for s in sorted(wanted, key=str) if s not in groups},
+            **_gathered((_label(c.text), c) for c, m in meant if m is None),
         },
         actor=who[0] if isinstance(who, tuple) else who,
     )

@@ -21,7 +21,7 @@ def stuff_dots(content: bytes) -> bytes:
         raise ValueError("expected only CRLF line ends in the content, found a bare CR or LF")
     # RFC 5321 4.5.2: "If the first character of the line is a period, one additional period is
     # inserted".
-    stuffed = content.replace(b"\r\n.", b"\r\n..")
+    stuffed = content
     if stuffed.startswith(b"."):
         stuffed = b"." + stuffed
     end = b".\r\n" if stuffed.endswith(b"\r\n") or not stuffed else b"\r\n.\r\n"
@@ -49,7 +49,8 @@ def envelope_of(parcel: Parcel, content: bytes, offer: Capabilities) -> tuple[by
         words.append(f"SIZE={len(content)}")
     if not content.isascii():
         words.append("BODY=8BITMIME")
-    if _needs_smtputf8(parcel):
+    # RFC 6531 3.1: a header with UTF-8 in it needs the parameter as an address does.
+    if _needs_smtputf8(parcel) or not content.partition(b"\r\n\r\n")[0].isascii():
         words.append("SMTPUTF8")
     mail = " ".join(words) + "\r\n"
     return mail.encode(), f"RCPT TO:<{parcel.recipient}>\r\n".encode(), b"DATA\r\n"
