@@ -8,6 +8,7 @@ this machine. It hands over the sample event of every kind, delivers with the wo
 import argparse
 import fcntl
 import logging
+import shlex
 import shutil
 import signal
 import sys
@@ -21,6 +22,7 @@ from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from envoi import EnvoiError, Mailer, Receipt
 from envoi.core.delivery import State
@@ -167,7 +169,8 @@ def show(outcome: Outcome, folder: Path, console: Console) -> None:
         for row in outcome.unsent:
             delivery = row.delivery
             said = row.last_reply or "no answer yet"
-            console.print(f"  {delivery.id} to {delivery.address} is {delivery.state}: {said}")
+            line = f"  {delivery.id} to {delivery.address} is {delivery.state}: {said}"
+            console.print(line, markup=False, soft_wrap=True)
         return
     count, people = len(outcome.listed), len(outcome.skipped)
     console.print(f"{count} deliveries sent, {people} people skipped, each with the reason.\n")
@@ -177,7 +180,8 @@ def show(outcome: Outcome, folder: Path, console: Console) -> None:
 
 def wait(must_stop: threading.Event, sink: Sink, console: Console) -> None:
     """Go on delivering what other processes hand over, until Ctrl-C."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
+    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s")
+    logging.getLogger("envoi").setLevel(logging.INFO)
     console.print(
         f"The relay answers on 127.0.0.1:{sink.port} and the worker goes on. Stop with Ctrl-C.",
         style="bold",
@@ -266,8 +270,9 @@ def _delivery_table(listed: Sequence[Listed]) -> Table:
         table.add_column(heading, overflow="fold")
     for row in listed:
         delivery = row.delivery
-        because = str(delivery.because)
-        table.add_row(row.kind, str(delivery.address), because, row.subject, row.last_reply)
+        cells = (row.kind, delivery.address, delivery.because, row.subject, row.last_reply)
+        # A subject may begin with [something], which Rich would take for its own markup.
+        table.add_row(*(Text(str(cell)) for cell in cells))
     return table
 
 
@@ -276,7 +281,8 @@ def _skipped_table(outcome: Outcome) -> Table:
     for heading in ("event", "sender", "person", "because he or she"):
         table.add_column(heading, overflow="fold")
     for passed in outcome.skipped:
-        table.add_row(str(passed.event_id), passed.sender, passed.name, str(passed.because))
+        cells = (passed.event_id, passed.sender, passed.name, passed.because)
+        table.add_row(*(Text(str(cell)) for cell in cells))
     return table
 
 
@@ -284,7 +290,7 @@ def _show_places(folder: Path, event_id: int, console: Console) -> None:
     program = Path(sys.executable).with_name("envoi")
     with suppress(ValueError):
         program = program.relative_to(Path.cwd())
-    envoi = f"{program} --config {folder / 'envoi.toml'}"
+    envoi = shlex.join([str(program), "--config", str(folder / "envoi.toml")])
     places = {
         "the files": f"{folder / 'mail'}/*.eml, to be opened with a mail program",
         "the outbox": f"{folder / 'envoi.db'} (SQLite)",
@@ -294,7 +300,7 @@ def _show_places(folder: Path, event_id: int, console: Console) -> None:
         "the people": f"{envoi} user list",
     }
     for name, place in places.items():
-        console.print(f"  {name:<11} {place}", soft_wrap=True, highlight=False)
+        console.print(f"  {name:<11} {place}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _parser() -> argparse.ArgumentParser:
