@@ -200,13 +200,18 @@ def test_a_relay_that_allows_fewer_connections_lowers_their_number_only(carrying
         carrier.close(1)
 
 
-def test_a_relay_that_hangs_up_after_some_mails_loses_none():
+def test_a_relay_that_sends_us_away_after_some_mails_is_asked_for_no_more(carrying):
     with FaultyRelay(RelayTraits(max_messages=3)) as relay:
-        result = send(options(relay.port), *parcels(10))
+        carrier = carrying(options(relay.port))
 
-        refused = [n for n, code in codes(result).items() if code == 421]
-        assert len(refused) <= 3
-        assert len(relay.kept) == 10 - len(refused)
+        result = carry(carrier, parcels(12))
+
+        # The fourth is refused, and from then on a connection gets three.
+        refused = [number for number, code in codes(result).items() if code == 421]
+        assert refused == [4]
+        assert len(relay.kept) == 11
+        assert result.troubles == []
+        carrier.close(1)
 
 
 def test_fewer_connections_are_kept_when_the_limit_falls(relay, carrying):

@@ -6,8 +6,9 @@ not written by us. As pytest fixtures: `pytest_plugins = ["envoi.testing.fixture
 """
 
 from envoi.testing.faults import Fault
+from envoi.testing.honest import HonestRelay
 from envoi.testing.ledger import Kept, RelayTraits
 from envoi.testing.recorder import Recorder, Sent
 from envoi.testing.relay import FaultyRelay
 
-__all__ = ["Fault", "FaultyRelay", "Kept", "Recorder", "RelayTraits", "Sent"]
+__all__ = ["Fault", "FaultyRelay", "HonestRelay", "Kept", "Recorder", "RelayTraits", "Sent"]

@@ -84,14 +84,15 @@ def tls_trouble(host: str, err: OSError) -> TroubleError:
     if isinstance(err, ssl.SSLCertVerificationError):
         because, advice = _about_certificate(host, err)
         return trouble(Stage.TLS, because, advice, needs_operator=True)
-    if isinstance(err, ssl.SSLError) and err.reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
+    # Not every SSLError carries a reason: those made without a library code have no such attribute.
+    reason = str(getattr(err, "reason", None) or err)
+    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST"}:
         return trouble(
             Stage.TLS,
             f"{host} does not speak TLS from the first byte on this port",
             "set smtp.tls = starttls, or take the port for TLS (mostly 465)",
             needs_operator=True,
         )
-    reason = (err.reason or str(err)) if isinstance(err, ssl.SSLError) else str(err)
     return trouble(
         Stage.TLS,
         f"the TLS handshake with {host} failed: {reason.replace('_', ' ').lower()}",

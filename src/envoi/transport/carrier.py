@@ -119,8 +119,9 @@ class SmtpCarrier:
     def turn(self, timeout_s: float) -> Sequence[CarrierEvent]:
         """Do what can be done now; wait at most `timeout_s` for the first event."""
         end = self._clock() + timeout_s
-        self._advance()
         while True:
+            self._expire()
+            self._advance()
             self._poll(0 if self._events else self._wait_s(end))
             self._advance()
             if self._events or self._is_woken or self._clock() >= end:
@@ -151,6 +152,7 @@ class SmtpCarrier:
         self._advance()
         while self._pool.lines and self._clock() < end:
             self._poll(self._wait_s(end))
+            self._expire()
             self._advance()
         for line in self._pool.lines:
             line.session.lost("the worker stopped before the relay answered")
@@ -162,20 +164,26 @@ class SmtpCarrier:
 
     # One turn of the loop.
 
+    def _expire(self) -> None:
+        self._pool.expire()
+        if self._is_closing:
+            return
+        for line in self._pool.lines:
+            if line.session.is_blocking and line.waited_s >= _OVERTAKE_S and self._has_way(line):
+                line.session.abandon("the mail before it is slow")
+
     def _advance(self) -> None:
-        if not self._is_closing:
+        if self._pool.opening_count and not self._is_closing:
             for change in self._pool.admit():
                 self._note(change)
-        self._pool.expire()
         self._collect()
-        if not self._is_closing:
-            self._overtake()
+        if self._backlog and not self._pool.is_down:
             self._assign()
         for line in self._pool.lines:
             if line.session.outgoing:
                 line.flush()
         self._collect()
-        if not self._is_closing and self._backlog:
+        if self._backlog:
             self._pool.grow(len(self._held))
 
     def _poll(self, timeout_s: float) -> None:
@@ -215,15 +223,14 @@ class SmtpCarrier:
     # Parcels on their way out.
 
     def _assign(self) -> None:
-        if not self._backlog or self._pool.is_down:
-            return
         for line in self._pool.lines:
-            if line.session.is_idle and self._backlog:
+            if line.session.is_idle:
                 self._give(line)
+        # Every connection that is being opened has its first parcel waiting for it.
         for line in self._pool.lines:
-            # Every connection that is being opened has its first parcel waiting for it.
-            if len(self._backlog) > self._pool.opening_count:
-                self._give(line)
+            if len(self._backlog) <= self._pool.opening_count:
+                return
+            self._give(line)
 
     def _give(self, line: Line) -> None:
         while self._backlog and line.can_take:
@@ -235,14 +242,9 @@ class SmtpCarrier:
                 # A mail that cannot be made stays visible and never stops the others (P8).
                 self._finish(held, Unsuitable(because=f"this mail cannot be made: {err}"))
 
-    def _overtake(self) -> None:
-        for line in self._pool.lines:
-            if line.session.is_blocking and line.waited_s >= _OVERTAKE_S and self._has_way(line):
-                line.session.abandon("the mail before it is slow")
-
     def _has_way(self, slow: Line) -> bool:
         return self._pool.can_grow or any(
-            line.session.is_idle for line in self._pool.lines if line is not slow
+            line.session.is_idle for line in self._pool.usable if line is not slow
         )
 
     # What became of them.
@@ -250,6 +252,8 @@ class SmtpCarrier:
     def _collect(self) -> None:
         was_down = self._pool.is_down
         for line in tuple(self._pool.lines):
+            if not line.session.has_news:
+                continue
             for event in line.session.take_events():
                 held = self._held.get(event.delivery_id)
                 if held is None:

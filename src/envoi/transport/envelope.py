@@ -21,7 +21,7 @@ def stuff_dots(content: bytes) -> bytes:
         raise ValueError("expected only CRLF line ends in the content, found a bare CR or LF")
     # RFC 5321 4.5.2: "If the first character of the line is a period, one additional period is
     # inserted".
-    stuffed = content
+    stuffed = content.replace(b"\r\n.", b"\r\n..")
     if stuffed.startswith(b"."):
         stuffed = b"." + stuffed
     end = b".\r\n" if stuffed.endswith(b"\r\n") or not stuffed else b"\r\n.\r\n"

@@ -44,6 +44,8 @@ class Line:
         self._written_bytes = 0
         self._progress: tuple[int, bool, Stage | None] = (0, False, None)
         self._since = clock()
+        # When patience ends: for the reply that is awaited, or for being idle.
+        self.deadline: float | None = self._since + options.idle_s
         self._sock.setblocking(False)  # noqa: FBT003 # the standard library's signature
         selector.register(self._sock, self._events, self)
 
@@ -64,15 +66,9 @@ class Line:
         """How long the line has waited for the present step."""
         return self._clock() - self._since
 
-    def deadline(self) -> float | None:
-        """Return when patience ends: for the reply that is awaited, or for being idle."""
-        limit_s = self._limit_s()
-        return None if limit_s is None else self._since + limit_s
-
     def expire(self, now: float) -> None:
         """End what the relay did not answer in time; say goodbye on an idle connection."""
-        deadline = self.deadline()
-        if deadline is None or now < deadline:
+        if self.deadline is None or now < self.deadline:
             return
         if self.session.is_idle:
             self.leave()
@@ -149,14 +145,19 @@ class Line:
         progress = (session.answer_count, bool(session.outgoing), session.awaits)
         if progress != self._progress:
             self._progress = progress
-            self._since = self._clock()
+            self._restart()
+
+    def _restart(self) -> None:
+        self._since = self._clock()
+        limit_s = self._limit_s()
+        self.deadline = None if limit_s is None else self._since + limit_s
 
     def _note_written(self, count: int) -> None:
         # A large mail over a thin wire may take longer than any limit; it only must get on.
         self._written_bytes += count
         if self._written_bytes >= _STRETCH_BYTES:
             self._written_bytes = 0
-            self._since = self._clock()
+            self._restart()
 
     def _watch(self, events: int) -> None:
         if events != self._events:

@@ -3,10 +3,12 @@
 With no connection open a single one goes ahead and the others follow when it is well: a relay that
 is down, or refuses our password, hears of us once per attempt. Trouble of one more connection
 while others work lowers their number for a while (R3); trouble of the only one is the relay's.
+A relay that sends a connection away with 421 after some mails gets so many on each from then on.
 """
 
 import selectors
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from envoi.core.delivery import Stage
 from envoi.seams import RelayTrouble, RelayWell
@@ -15,7 +17,7 @@ from envoi.transport.opening import Openings
 from envoi.transport.options import RelayOptions
 from envoi.transport.smtp import Door, Opened
 
-# How long fewer connections are used after the relay refused one more.
+# How long a limit is kept to that the relay did not announce but showed by a refusal.
 _LOWERED_S = 60.0
 # So many new connections in a row that die without a single answer are the relay's doing.
 _MAX_BARREN = 3
@@ -47,6 +49,7 @@ class Pool:
         self._openings = Openings(Door(options), ring)
         self._limit = options.connections
         self._lowered = options.connections
+        self._share = options.messages_per_connection
         self._lowered_until = 0.0
         self._failure: RelayTrouble | None = None
         self._is_well = False
@@ -56,6 +59,11 @@ class Pool:
     def allowed(self) -> int:
         """How many connections may be open at the moment."""
         return min(self._limit, self._lowered)
+
+    @property
+    def usable(self) -> list[Line]:
+        """The connections that may get more mail: those within the limit."""
+        return self.lines[: self.allowed]
 
     @property
     def opening_count(self) -> int:
@@ -92,12 +100,13 @@ class Pool:
         """Take in what was opened; tell when the relay became well or unusable."""
         for result in self._openings.take():
             if isinstance(result, Opened):
-                self.lines.append(Line(result, self._options, self._selector, self._clock))
+                options = replace(self._options, messages_per_connection=self._share)
+                self.lines.append(Line(result, options, self._selector, self._clock))
                 self.is_down = False
                 if not self._is_well:
                     self._is_well = True
                     # Connections that were refused while the relay went down say nothing now.
-                    self._lowered = self._limit
+                    self._raise_again()
                     yield RelayWell(relay=self._options.relay)
             else:
                 self._failure = self._failure or result
@@ -105,7 +114,7 @@ class Pool:
             return
         failure, self._failure = self._failure, None
         if self.lines and not self.is_down:
-            self._lower()
+            self._lower(connections=max(1, len(self.lines)))
         else:
             yield self.fail(failure)
 
@@ -123,6 +132,8 @@ class Pool:
         session = line.session
         if session.trouble is not None:
             return self.fail(session.trouble)
+        if session.was_sent_away and session.begun_count > 1:
+            self._lower(share=session.begun_count - 1)
         if session.answer_count:
             self._barren_count = 0
         elif session.begun_count:
@@ -147,11 +158,11 @@ class Pool:
                 line.leave()
                 excess -= 1
         if now >= self._lowered_until:
-            self._lowered = self._limit
+            self._raise_again()
 
     def deadline(self) -> float | None:
         """Return when `expire` has something to do next."""
-        deadlines = [line.deadline() for line in self.lines]
+        deadlines = [line.deadline for line in self.lines]
         if self._lowered < self._limit:
             deadlines.append(self._lowered_until)
         return min((at for at in deadlines if at is not None), default=None)
@@ -160,6 +171,12 @@ class Pool:
         """Give up what is being opened."""
         self._openings.close()
 
-    def _lower(self) -> None:
-        self._lowered = max(1, min(len(self.lines), self.allowed))
+    def _lower(self, *, connections: int = 0, share: int = 0) -> None:
+        """Keep to what the relay seems to allow, for a while: nobody announces such limits."""
+        self._lowered = min(connections or self._lowered, self._lowered)
+        self._share = share or self._share
         self._lowered_until = self._clock() + _LOWERED_S
+
+    def _raise_again(self) -> None:
+        self._lowered = self._limit
+        self._share = self._options.messages_per_connection

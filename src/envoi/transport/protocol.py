@@ -91,11 +91,13 @@ class Session:
         self.is_over = False
         self.because = ""
         self.trouble: RelayTrouble | None = None
+        self.was_sent_away = False
         self.begun_count = 0
         self.answer_count = 0
 
     # What the loop asks. Besides: `is_over`, close the connection, `because` of what; `trouble`,
-    # not a mail but the relay is the matter; `begun_count` mails and `answer_count` replies so far.
+    # not a mail but the relay is the matter; `was_sent_away`, the relay takes no more mails here;
+    # `begun_count` mails and `answer_count` replies so far.
 
     @property
     def can_take(self) -> bool:
@@ -127,6 +129,11 @@ class Session:
     def outgoing(self) -> bytearray:
         """What must be written next; tell `wrote` how much of it was."""
         return self._outgoing
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something happened that nobody has taken yet."""
+        return self.is_over or bool(self._events)
 
     def take_events(self) -> list[Ready | Finished]:
         """Return what happened since the last call."""
@@ -301,7 +308,10 @@ class Session:
 
     def _is_turned_away(self, answer: Answer, expects: _Expects, mail: _Mail) -> bool:
         """Whether the reply is about the connection or how we signed in, and so ends both."""
+        if not answer.is_refusal:
+            return False
         if answer.code == _CLOSING:
+            self.was_sent_away = expects is _Expects.MAIL
             self._finish(mail, mail.refusal or self._reply(mail.stage, answer))
             self._part(self._said(answer), is_shifted=False)
             return True
