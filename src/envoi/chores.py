@@ -5,6 +5,8 @@ and the worker looks at them between its turns. None of it may stop the worker, 
 outbox refuses is done at the next time.
 """
 
+import os
+import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from envoi.assembly import Parts
@@ -12,11 +14,14 @@ from envoi.core.kind import Plain
 from envoi.errors import EnvoiError, InputError, OutboxError, RefusedError
 from envoi.journal import Fact
 from envoi.outbox.claim import Claim
+from envoi.outbox.relay import workers
 from envoi.seams import Carrier
 from envoi.walk import Walk
 
-# How often expired mail, unrouted events and the spool are looked at.
+# How often expired mail, unrouted events, the spool and the other workers are looked at.
 CHORES_EVERY_MS = 1_000
+# A worker that joins others lets them hear of it before it uses the relay's connections.
+JOIN_MS = 2 * CHORES_EVERY_MS
 
 
 class Chores:
@@ -47,7 +52,7 @@ class Chores:
         self._lease_ms = parts.settings.delivery.lease_s * 1000
         self._beat_at_ms = 0
         self._chores_at_ms = 0
-        self._share = 1
+        self._crew = Crew(parts, worker, transport)
 
     @property
     def next_due_ms(self) -> int:
@@ -57,20 +62,33 @@ class Chores:
     @property
     def stands_by(self) -> bool:
         """Whether other workers already use all connections that the relay may be asked for."""
-        return self._share == 0
+        return self._crew.share == 0
 
     def keep_up(self, now_ms: int, claims: Iterable[Claim], carrier: Carrier) -> None:
         """Do what is due now."""
+        self.beat(now_ms, claims)
+        if now_ms < self._chores_at_ms:
+            return
+        self._chores_at_ms = now_ms + CHORES_EVERY_MS
         try:
-            if now_ms >= self._beat_at_ms:
-                # A third of the lease: two beats may be lost before somebody takes our claims.
-                self._beat_at_ms = now_ms + self._lease_ms // 3
-                self._beat(now_ms, claims, carrier)
-            if now_ms >= self._chores_at_ms:
-                self._chores_at_ms = now_ms + CHORES_EVERY_MS
-                self._expire(now_ms)
-                self._take_spool()
-                self._route(now_ms)
+            self._crew.look_around(now_ms)
+            carrier.limit_connections(max(self._crew.share, 1))
+            self._expire(now_ms)
+            self._take_spool()
+            self._route(now_ms)
+        except OutboxError as err:
+            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+
+    def beat(self, now_ms: int, claims: Iterable[Claim]) -> None:
+        """Say that the worker lives and keep its claims, when it is time for that."""
+        if now_ms < self._beat_at_ms:
+            return
+        # A third of the lease: two beats may be lost before somebody takes our claims.
+        self._beat_at_ms = now_ms + self._lease_ms // 3
+        try:
+            with self._parts.outbox.transaction(is_synced=False) as tx:
+                self._parts.outbox.extend(tx, tuple(claims), now_ms, self._lease_ms)
+            self._crew.sign_on(now_ms, self._lease_ms)
         except OutboxError as err:
             self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
 
@@ -84,15 +102,6 @@ class Chores:
             self._parts.outbox.sign_off(self._worker)
         except OutboxError as err:
             self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
-
-    def _beat(self, now_ms: int, claims: Iterable[Claim], carrier: Carrier) -> None:
-        outbox = self._parts.outbox
-        with outbox.transaction(is_synced=False) as tx:
-            outbox.extend(tx, tuple(claims), now_ms, self._lease_ms)
-        workers = outbox.heartbeat(self._worker, self._transport, now_ms, self._lease_ms)
-        connections = self._parts.settings.smtp.connections
-        self._share = share_of(self._worker, workers, connections)
-        carrier.limit_connections(max(self._share, 1))
 
     def _expire(self, now_ms: int) -> None:
         count = self._parts.outbox.expire_due(now_ms)
@@ -127,6 +136,65 @@ class Chores:
             taken += 1
         if taken:
             self._parts.journal.note(Fact.EVENT_UNSPOOLED, count=taken, path=spool.folder)
+
+
+class Crew:
+    """The live workers of one relay, which together keep to its number of connections.
+
+    Everybody looks at the list once per second and takes his share by his place in it. Who joins
+    others waits until they have seen him, so that the relay never meets both their old shares and
+    his new one.
+
+    Args:
+        parts: The outbox's parts.
+        worker: Name of this worker.
+        transport: Name of the relay.
+    """
+
+    def __init__(self, parts: Parts, worker: str, transport: str) -> None:
+        """Stand by until signed on."""
+        self._parts = parts
+        self._worker = worker
+        self._transport = transport
+        self._joined_at_ms = 0
+        self._waits_until_ms = 0
+        self.share = 0
+
+    def sign_on(self, now_ms: int, lease_ms: int) -> None:
+        """Say that this worker lives; the first time, take in who else does."""
+        is_first = not self._joined_at_ms
+        if is_first:
+            self._joined_at_ms = now_ms
+            self._sign_off_dead()
+        found = self._parts.outbox.heartbeat(self._worker, self._transport, now_ms, lease_ms)
+        if is_first and len(found) > 1:
+            self._waits_until_ms = now_ms + JOIN_MS
+
+    def look_around(self, now_ms: int) -> None:
+        """Take the share that is left by the workers there are now."""
+        with self._parts.outbox.reading() as tx:
+            found = [each.name for each in workers(tx) if each.transport == self._transport]
+        connections = self._parts.settings.smtp.connections
+        is_waiting = now_ms < self._waits_until_ms
+        self.share = 0 if is_waiting else share_of(self._worker, found, connections)
+
+    def _sign_off_dead(self) -> None:
+        # After a kill -9 the next start must not wait a lease for a share that nobody uses.
+        host = socket.gethostname()
+        with self._parts.outbox.reading() as tx:
+            dead = [each for each in workers(tx) if each.host == host and not _is_alive(each.pid)]
+        for each in dead:
+            self._parts.outbox.sign_off(each.name)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's process
+    return True
 
 
 def share_of(worker: str, workers: Sequence[str], connections: int) -> int:

@@ -51,6 +51,8 @@ from envoi.seams import (
 DEFAULT_TRANSPORT = "default"
 # Work that waits is looked for at least this often while the relay is busy with us.
 BUSY_TURN_S = 1.0
+# How long a relay may take to answer goodbye.
+GOODBYE_S = 1.0
 # A record that cannot be written is tried again after this, doubling to the second figure.
 FIRST_REWRITE_MS, LONGEST_REWRITE_MS = 200, 5_000
 
@@ -110,6 +112,8 @@ class Worker:
         self._claims: dict[int, Claim] = {}
         self._verdicts: list[Settlement] = []
         self._ready: list[int] = []
+        # Those whose content may have left.
+        self._begun: set[int] = set()
         self._look_at_ms = 0
         self._is_woken = Signal()
         self._rewrite_wait_ms = 0
@@ -141,10 +145,10 @@ class Worker:
             self.drain()
             note(Fact.WORKER_STOPPED, worker=self._post.name)
 
-    def run_until_idle(self) -> None:
+    def run_until_idle(self, must_stop: Callable[[], bool] = lambda: False) -> None:
         """Deliver everything that is due now, then return; for tests, cron and `work --once`."""
         self._look_at_ms = 0
-        while True:
+        while not must_stop():
             self.turn()
             # No room with nothing under way: no relay, or one that is in trouble.
             is_done = self._look_at_ms > 0 or not self._can_claim
@@ -160,15 +164,32 @@ class Worker:
         self._write_down(self._parts.clock())
 
     def drain(self) -> None:
-        """Finish what is under way within the drain time, record it, give the rest back."""
-        events = self._carrier.close(self._parts.settings.delivery.drain_s)
+        """Give back what did not begin, finish the rest within the drain time, and record it."""
+        until_ms = self._parts.clock() + int(self._parts.settings.delivery.drain_s * 1000)
+        self._give_back_waiting()
+        self._write_down(self._parts.clock(), may_claim=False)
+        while (self._claims or self._verdicts) and self._parts.clock() < until_ms:
+            self._finish(until_ms)
+        events = self._carrier.close(0 if self._claims else GOODBYE_S)
         self._hear(event for event in events if not isinstance(event, Ready))
-        for claim in self._claims.values():
-            self._settle(claim, GiveBack(because="the worker stopped"))
-        self._claims.clear()
-        self._ready.clear()
+        self._rewrite_at_ms = 0
         self._write_down(self._parts.clock(), may_claim=False)
         self._chores.sign_off()
+
+    def _give_back_waiting(self) -> None:
+        waiting = self._claims.keys() - self._begun
+        self._carrier.withdraw(tuple(waiting))
+        for delivery_id in waiting:
+            self._settle(self._claims.pop(delivery_id), GiveBack(because="the worker stopped"))
+
+    def _finish(self, until_ms: int) -> None:
+        now_ms = self._parts.clock()
+        # A slow relay must not make a living worker look like a dead one.
+        self._chores.beat(now_ms, self._claims.values())
+        due_ms = min(until_ms, self._rewrite_at_ms) if self._verdicts else until_ms
+        timeout_s = max(0.0, min((due_ms - now_ms) / 1000, BUSY_TURN_S))
+        self._hear(self._carrier.turn(timeout_s))
+        self._write_down(self._parts.clock(), may_claim=False)
 
     @property
     def _can_claim(self) -> bool:
@@ -201,12 +222,13 @@ class Worker:
         self._verdicts.append(
             Settlement(claim=claim, verdict=verdict, ended_at_ms=self._parts.clock())
         )
+        self._begun.discard(claim.delivery.id)
         if claim.delivery.id in self._ready:
             self._ready.remove(claim.delivery.id)
 
     def _write_down(self, now_ms: int, *, may_claim: bool = True) -> None:
         room = self._room(now_ms) if may_claim else 0
-        if now_ms < self._rewrite_at_ms and may_claim:
+        if now_ms < self._rewrite_at_ms:
             return
         if not (self._verdicts or self._ready or room):
             return
@@ -244,7 +266,9 @@ class Worker:
 
     def _release(self, begun: Sequence[Claim], lost: AbstractSet[int]) -> None:
         ids = [claim.delivery.id for claim in begun]
-        self._carrier.permit([delivery_id for delivery_id in ids if delivery_id not in lost])
+        permitted = [delivery_id for delivery_id in ids if delivery_id not in lost]
+        self._begun.update(permitted)
+        self._carrier.permit(permitted)
         gone = [delivery_id for delivery_id in ids if delivery_id in lost]
         if gone:
             # Another worker holds them now: their content must not leave from here as well.
