@@ -130,3 +130,12 @@ def test_a_retry_by_hand_starts_its_back_off_anew(outbox):
     outbox.operate(Move.RETRY, Query(), NOW)
 
     assert claimed(outbox)[0].delivery.refusals == 0
+
+
+def test_mail_released_after_a_week_is_as_patient_as_new_mail(outbox):
+    week_ms = 7 * 86_400_000
+    stored(outbox, [a_delivery(state=State.HELD, created_at_ms=NOW - week_ms)])
+
+    outbox.operate(Move.RELEASE, Query(), NOW)
+
+    assert claimed(outbox)[0].delivery.created_at_ms == NOW

@@ -155,3 +155,15 @@ def test_the_tables_live_in_a_schema_of_their_own(postgres_server):
             assert {*tables.metadata.tables, VERSION_TABLE} == set(names)
             assert outbox.database.state() is SchemaState.CURRENT
         outbox.close()
+
+
+def test_the_id_of_a_removed_user_does_not_come_back(outbox):
+    add = "INSERT INTO envoi_user (application, login, login_key) VALUES ('main', 'x', 'x')"
+    with outbox.transaction() as tx:
+        tx.execute(add, {})
+        [[first]] = tx.execute("SELECT id FROM envoi_user", {})
+        tx.execute("DELETE FROM envoi_user", {})
+        tx.execute(add, {})
+        [[second]] = tx.execute("SELECT id FROM envoi_user", {})
+
+    assert second > first

@@ -109,8 +109,10 @@ def _answer(row: Row, move: Move, now_ms: int) -> Answer:
 
 def _write(tx: Tx, move: Move, ids: Sequence[int], now_ms: int) -> None:
     after = TRANSITIONS[states_for(move)[0], move]
-    # By hand means from the start: due now, and the back-off begins anew.
-    anew = ", due_at_ms = :now_ms, refusals = 0" if after is State.QUEUED else ""
+    # By hand means from the start: due now, and back-off and patience begin anew. Mail that was
+    # held for a week would otherwise be given up at its first temporary refusal.
+    from_start = ", due_at_ms = :now_ms, created_at_ms = :now_ms, refusals = 0"
+    anew = from_start if after is State.QUEUED else ""
     tx.execute(
         f"""UPDATE envoi_delivery SET state = :state, settled_at_ms = :now_ms{anew}
         WHERE id IN ({st.sql(tx.dialect).ids()})""",  # noqa: S608 # same

@@ -256,6 +256,14 @@ user = Table(
     _text("time_zone"),
     _ms("created_at_ms"),
     UniqueConstraint("application", "login_key"),
+    # Old deliveries name a user by id: the id of a removed one must not come back.
+    sqlite_autoincrement=True,
+)
+Index(
+    "envoi_user_admin",
+    user.c.id,
+    sqlite_where=text("is_admin = 1"),
+    postgresql_where=text("is_admin = 1"),
 )
 
 user_address = Table(

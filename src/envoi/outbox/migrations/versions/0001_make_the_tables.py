@@ -115,6 +115,15 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "application", "login_key", name=op.f("envoi_user_application_login_key_key")
         ),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "envoi_user_admin",
+        "envoi_user",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("is_admin = 1"),
+        postgresql_where=sa.text("is_admin = 1"),
     )
     op.create_table(
         "envoi_worker",
