@@ -1,0 +1,119 @@
+"""This room shows deliveries: as a row of a table, as lines, and as JSON."""
+
+from collections.abc import Iterator
+
+from envoi.cli.moments import both, local
+from envoi.cli.screen import Screen
+from envoi.core.delivery import State
+from envoi.outbox.filters import MAX_LIMIT, Page, Query
+from envoi.outbox.find import Attempt, Listed, Shown, deliveries
+from envoi.seams import Tx
+
+COLUMNS = ("ID", "STATE", "RECIPIENT", "SUBJECT", "KIND", "TRIES", "STORED", "LAST REPLY")
+_WAITING = frozenset({State.QUEUED, State.UNCERTAIN})
+
+
+def row_of(listed: Listed) -> tuple[object, ...]:
+    """Return a delivery as a row below `COLUMNS`."""
+    delivery = listed.delivery
+    return (
+        delivery.id,
+        delivery.state,
+        delivery.address,
+        listed.subject,
+        listed.kind,
+        listed.attempts,
+        local(delivery.created_at_ms),
+        listed.last_reply or "-",
+    )
+
+
+def form_of(listed: Listed) -> dict[str, object]:
+    """Return a delivery as JSON shows it."""
+    delivery = listed.delivery
+    return {
+        "id": delivery.id,
+        "event": delivery.event_id,
+        "message": {"id": delivery.message_id, "kind": listed.kind, "subject": listed.subject},
+        "recipient": {
+            "address": str(delivery.address),
+            "name": delivery.name or None,
+            "person": delivery.person,
+        },
+        "state": delivery.state.value,
+        "because": str(delivery.because),
+        "sender": delivery.sender,
+        "class": delivery.mail_class.value,
+        "transport": delivery.transport,
+        "application": listed.application,
+        "attempts": listed.attempts,
+        "refusals": delivery.refusals,
+        "last_reply": listed.last_reply or None,
+        "worker": listed.worker or None,
+        **both("created_at", delivery.created_at_ms),
+        **both("due_at", delivery.due_at_ms if delivery.state in _WAITING else 0),
+        **both("settled_at", listed.settled_at_ms),
+        **both("expires_at", delivery.expires_at_ms),
+    }
+
+
+def attempt_form(attempt: Attempt) -> dict[str, object]:
+    """Return one attempt as JSON shows it."""
+    return {
+        "claim": attempt.claims,
+        "outcome": attempt.outcome,
+        "reply": attempt.reply or None,
+        **both("started_at", attempt.started_at_ms),
+        **both("ended_at", attempt.ended_at_ms),
+    }
+
+
+def show_delivery(screen: Screen, shown: Shown) -> None:
+    """Print a delivery, its attempts and its words, secrets masked."""
+    listed, message = shown.listed, shown.message
+    delivery = listed.delivery
+    name = f" ({delivery.name})" if delivery.name else ""
+    screen.pairs({
+        "delivery": f"{delivery.id}, event {delivery.event_id}, message {delivery.message_id}",
+        "state": delivery.state,
+        "recipient": f"{delivery.address}{name}",
+        "because": f"{delivery.because} (sender {delivery.sender})",
+        "kind": f"{listed.kind}, class {delivery.mail_class}, application {listed.application}",
+        "from": f"{message.sender.name} <{message.sender.address}>".strip(),
+        "subject": message.subject,
+        "stored": local(delivery.created_at_ms),
+        "due": local(delivery.due_at_ms) if delivery.state in _WAITING else "-",
+        "settled": local(listed.settled_at_ms),
+        "expires": local(delivery.expires_at_ms),
+        "last reply": listed.last_reply or "-",
+    })  # fmt: skip
+    for file in message.attachments:
+        screen.pairs({"attachment": f"{file.name} ({file.media_type}, {len(file.content)} bytes)"})
+    if shown.attempts:
+        screen.line()
+        screen.table(("ATTEMPT", "ENDED", "OUTCOME", "REPLY"), [
+            (attempt.claims, local(attempt.ended_at_ms), attempt.outcome, attempt.reply or "-")
+            for attempt in shown.attempts
+        ])  # fmt: skip
+    screen.line()
+    screen.block(message.text)
+
+
+def every(tx: Tx, query: Query, limit: int = 0, before_id: int = 0) -> Iterator[Listed]:
+    """Return what is meant, newest first, page by page.
+
+    Args:
+        tx: Open transaction.
+        query: Which deliveries.
+        limit: At most so many; 0: all.
+        before_id: Only older rows than this one; 0: from the newest.
+    """
+    left = limit
+    while True:
+        size = min(left, MAX_LIMIT) if limit else MAX_LIMIT
+        page = deliveries(tx, query, Page(limit=size, before_id=before_id))
+        yield from page
+        left -= len(page)
+        if len(page) < size or (limit and left <= 0):
+            return
+        before_id = page[-1].delivery.id

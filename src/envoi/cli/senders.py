@@ -1,0 +1,210 @@
+"""This room is `envoi senders`: the rules that say who hears of what, and their switches."""
+
+import getpass
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated
+
+import typer
+
+from envoi.assembly import Parts, now_ms
+from envoi.cli.call import call_of
+from envoi.cli.exits import ExitCode
+from envoi.cli.moments import both, local
+from envoi.cli.screen import Screen
+from envoi.cli.typed import Json, examples
+from envoi.core.routing import Sender
+from envoi.errors import NotFoundError
+from envoi.outbox.switches import Switch, clear_switch, set_switch, switch_list
+
+Name = Annotated[str, typer.Argument(metavar="SENDER", help="A sender's name.", show_default=False)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Switched:
+    """A sender with its switch in the database, where there is one."""
+
+    sender: Sender
+    switch: Switch | None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it speaks: the switch wins over the file."""
+        return self.switch.value == "on" if self.switch else self.sender.is_enabled
+
+    @property
+    def by(self) -> str:
+        """Who says so."""
+        if self.switch is None:
+            return "file"
+        when = local(self.switch.changed_at_ms)
+        return f"switched {self.switch.value} by {self.switch.changed_by} at {when}"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add `senders` with its commands."""
+    group = typer.Typer(
+        name="senders",
+        help="Who hears of what.",
+        no_args_is_help=True,
+        epilog=examples("envoi senders list", "envoi senders off registration"),
+    )
+    group.command("list", epilog=examples("envoi senders list", "envoi senders list --json"))(
+        show_all
+    )
+    group.command("show", epilog=examples("envoi senders show registration"))(show)
+    group.command("on", epilog=examples("envoi senders on registration"))(switch_on)
+    group.command("off", epilog=examples("envoi senders off registration"))(switch_off)
+    group.command("reset", epilog=examples("envoi senders reset registration"))(reset)
+    app.add_typer(group)
+
+
+def show_all(ctx: typer.Context, as_json: Json = False) -> None:
+    """List senders in the order in which they speak.
+
+    Ends with 1 when a sender's table does not fit and it is left out.
+    """
+    screen = call_of(ctx).screen
+    with call_of(ctx).mailer() as mailer:
+        found = _all(mailer.parts)
+        _, problems = mailer.parts.sender_tables()
+    if as_json:
+        broken = [{"where": p.where, "problem": str(p)} for p in problems]
+        screen.document({"senders": [_form(one) for one in found], "problems": broken})
+    elif not found and not problems:
+        screen.note("no senders yet: name one in envoi.toml as [senders.NAME]")
+    else:
+        screen.table(("SENDER", "STATE", "KIND", "RECIPIENTS", "BY"), [_row(one) for one in found])
+        for problem in problems:
+            screen.note(f"left out: {problem}")
+    if problems:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
+    """Show one sender as it is in force."""
+    screen = call_of(ctx).screen
+    with call_of(ctx).mailer() as mailer:
+        found = _named(_all(mailer.parts), name)
+    if as_json:
+        screen.document(_form(found))
+        return
+    sender = found.sender
+    screen.pairs({
+        "sender": sender.name,
+        "description": sender.description or "-",
+        "state": f"{'on' if found.is_on else 'off'} ({found.by})",
+        "kind": sender.kind,
+        "template": sender.template_name,
+        "when": "; ".join(f"{c.fact} {c.operator} {c.value}" for c in sender.when) or "always",
+        "recipients": ", ".join(map(str, sender.recipients)),
+        "except": ", ".join(map(str, sender.exclude)) or "-",
+        "the actor": "is told" if sender.tells_actor else "is not told",
+        "inactive": "are told" if sender.tells_inactive else "are not told",
+        "class": sender.mail_class or "its kind's",
+        "transport": sender.transport,
+        "headers": "; ".join(f"{key}: {value}" for key, value in sender.headers) or "-",
+    })  # fmt: skip
+
+
+def switch_on(ctx: typer.Context, name: Name) -> None:
+    """Have a sender speak, whatever the file says; in force at once, everywhere."""
+    _switch(ctx, name, "on")
+
+
+def switch_off(ctx: typer.Context, name: Name) -> None:
+    """Silence a sender, whatever the file says; in force at once, everywhere."""
+    _switch(ctx, name, "off")
+
+
+def reset(ctx: typer.Context, name: Name) -> None:
+    """Take a switch back, so that the file decides again."""
+    screen = call_of(ctx).screen
+    with call_of(ctx).mailer() as mailer:
+        found = _named(_all(mailer.parts), name)
+        with mailer.parts.outbox.transaction() as tx:
+            was_there = clear_switch(tx, _switch_name(name))
+    state = "on" if found.sender.is_enabled else "off"
+    because = "" if was_there else " already"
+    screen.state(state, f"{name}: the file decides{because}")
+
+
+def _switch(ctx: typer.Context, name: str, value: str) -> None:
+    with call_of(ctx).mailer() as mailer:
+        _named(_all(mailer.parts), name)
+        switch = Switch(
+            name=_switch_name(name), value=value, changed_at_ms=now_ms(), changed_by=_who()
+        )
+        with mailer.parts.outbox.transaction() as tx:
+            set_switch(tx, switch)
+    _told(call_of(ctx).screen, name, switch)
+
+
+def _told(screen: Screen, name: str, switch: Switch) -> None:
+    screen.state(switch.value, f"{name}, by {switch.changed_by}")
+
+
+def _all(parts: Parts) -> tuple[_Switched, ...]:
+    with parts.outbox.reading() as tx:
+        switches = {switch.name: switch for switch in switch_list(tx)}
+    senders, _ = parts.sender_tables()
+    return tuple(
+        _Switched(sender=sender, switch=switches.get(_switch_name(sender.name)))
+        for sender in senders
+    )
+
+
+def _named(found: tuple[_Switched, ...], name: str) -> _Switched:
+    by_name = {one.sender.name: one for one in found}
+    if name not in by_name:
+        near = get_close_matches(name, by_name, n=1)
+        hint = f"did you mean {near[0]}?" if near else "`envoi senders list` shows all"
+        raise NotFoundError(f"sender: none is called {name!r} ({hint})")
+    return by_name[name]
+
+
+def _switch_name(sender: str) -> str:
+    return f"sender.{sender}"
+
+
+def _who() -> str:
+    # In a container a user may have a number and no name.
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "the command line"
+
+
+def _row(found: _Switched) -> tuple[object, ...]:
+    sender = found.sender
+    recipients = ", ".join(map(str, sender.recipients))
+    return sender.name, "on" if found.is_on else "off", sender.kind, recipients, found.by
+
+
+def _form(found: _Switched) -> dict[str, object]:
+    sender, switch = found.sender, found.switch
+    return {
+        "name": sender.name,
+        "kind": sender.kind,
+        "is_on": found.is_on,
+        "file_says": "on" if sender.is_enabled else "off",
+        "switch": {
+            "value": switch.value,
+            "by": switch.changed_by,
+            **both("at", switch.changed_at_ms),
+        }
+        if switch
+        else None,
+        "recipients": [str(selector) for selector in sender.recipients],
+        "exclude": [str(selector) for selector in sender.exclude],
+        "when": [
+            {"fact": c.fact, "operator": c.operator.value, "value": c.value} for c in sender.when
+        ],
+        "template": sender.template_name,
+        "tells_actor": sender.tells_actor,
+        "tells_inactive": sender.tells_inactive,
+        "class": sender.mail_class.value if sender.mail_class else None,
+        "transport": sender.transport,
+        "headers": dict(sender.headers),
+        "description": sender.description,
+    }

@@ -1,0 +1,140 @@
+"""This room is `envoi run` and `envoi work`: deliver, until told to stop.
+
+The first SIGTERM or Ctrl-C stops gently: nothing new is begun, what is under way is finished
+within `delivery.drain_s`, the rest is given back, and the exit code is 0. The second one ends the
+process at once; what was under way is then in doubt and is tried again (DESIGN 4.7).
+"""
+
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from envoi.cli import logs
+from envoi.cli.call import Call, call_of, outbox_file
+from envoi.cli.exits import ExitCode
+from envoi.cli.logs import LogLevel
+from envoi.cli.typed import examples
+from envoi.journal import Fact
+from envoi.mailer import Mailer
+from envoi.seams import Carrier
+from envoi.transport.capture import folder_carrier
+from envoi.worker import Worker
+
+Capture = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Put mail into this folder as .eml files instead of sending it."
+    ),
+]
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add `run` and `work`."""
+    app.command("run", epilog=examples("envoi run", "envoi run --capture ./mail"))(run)
+    app.command("work", epilog=examples(
+        "envoi work", "envoi work --once", "envoi work --once --capture ./mail",
+    ))(work)  # fmt: skip
+
+
+def run(ctx: typer.Context, capture: Capture = None) -> None:
+    """Run Envoi: deliver until Ctrl-C or SIGTERM.
+
+    A first run makes the SQLite file; tables of an older version are refused with the command
+    that upgrades them. --capture sends nothing: mail that is stored meanwhile goes to the folder.
+    """
+    call = call_of(ctx)
+    _make_first_outbox(call)
+    _deliver(call, capture, is_once=False)
+
+
+def work(
+    ctx: typer.Context,
+    once: Annotated[
+        bool, typer.Option("--once", help="Deliver everything that is due, then end.")
+    ] = False,
+    capture: Capture = None,
+) -> None:
+    """Deliver what is in the outbox.
+
+    Run as many of these as you like, with PostgreSQL on other machines too.
+    With --once the exit code is 1 when the relay could not be used.
+    """
+    _deliver(call_of(ctx), capture, is_once=once)
+
+
+@dataclass(slots=True)
+class Stop:
+    """Whether somebody asked the process to end."""
+
+    flag: Flag = field(default_factory=Flag)
+    worker: Worker | None = None
+
+    def ask(self, number: int, _frame: FrameType | None) -> None:
+        """Note the first signal; let the second one end the process."""
+        for one in _SIGNALS:
+            signal.signal(one, signal.SIG_DFL)
+        self.flag.set()
+        logs.warn(f"{signal.Signals(number).name}: finishing what is under way; again ends at once")
+        if self.worker is not None:
+            # Not from here: the handler runs inside the worker's own thread, between two of its
+            # instructions, and must not wait for a lock that this thread holds.
+            Thread(target=self.worker.wake, daemon=True).start()
+
+
+@contextmanager
+def stopping() -> Generator[Stop]:
+    """Hear SIGTERM and Ctrl-C; as before at the end."""
+    stop = Stop()
+    before = {number: signal.signal(number, stop.ask) for number in _SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _make_first_outbox(call: Call) -> None:
+    with call.parts() as parts:
+        file = outbox_file(parts.outbox)
+        if file is not None and not file.exists():
+            parts.outbox.upgrade()
+            call.screen.note(f"made the outbox {file}")
+
+
+def _deliver(call: Call, capture: Path | None, *, is_once: bool) -> None:
+    call.log(LogLevel.INFO)
+    with call.mailer() as mailer, stopping() as stop:
+        for warning in mailer.parts.settings.warnings:
+            logs.warn(warning)
+        if capture is None and not mailer.parts.settings.smtp.host:
+            logs.warn("smtp.host is not set: mail is kept as held; --capture FOLDER shows it")
+        if capture is not None:
+            logs.warn(f"nothing is sent: mail goes to the folder {capture}")
+        stop.worker = mailer.make_worker(_carrier(mailer, capture))
+        if is_once:
+            _run_once(mailer, stop.worker, stop)
+        else:
+            stop.worker.run(stop.flag.is_set)
+
+
+def _carrier(mailer: Mailer, capture: Path | None) -> Carrier | None:
+    return folder_carrier(capture, mailer.parts.clock) if capture is not None else None
+
+
+def _run_once(mailer: Mailer, worker: Worker, stop: Stop) -> None:
+    try:
+        worker.run_until_idle(stop.flag.is_set)
+    finally:
+        worker.drain()
+    counts = mailer.parts.journal.counts()
+    if counts.get(Fact.RELAY_DOWN, 0) > counts.get(Fact.RELAY_BACK, 0):
+        raise typer.Exit(ExitCode.FAILED)
