@@ -9,6 +9,8 @@ import pytest
 from envoi.outbox import Outbox, open_outbox
 from tests.postgres import PostgresServer, open_server
 
+pytest_plugins = ["envoi.testing.fixtures"]
+
 ENGINES = ("sqlite", "postgresql")
 
 

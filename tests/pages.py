@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
+from types import FunctionType
 
 import envoi
 from envoi.core.delivery import TRANSITIONS, State
@@ -51,14 +52,16 @@ def python_page() -> str:
     return HEAD + "\n".join(_section(name, getattr(envoi, name)) for name in names)
 
 
-def _place(thing: type) -> int:
+def _place(thing: object) -> int:
     # What one begins with first, errors last.
     if thing is envoi.Mailer:
         return 0
-    return 2 if issubclass(thing, Exception) else 1
+    return 2 if isinstance(thing, type) and issubclass(thing, Exception) else 1
 
 
-def _section(name: str, thing: type) -> str:
+def _section(name: str, thing: type | FunctionType) -> str:
+    if isinstance(thing, FunctionType):
+        return f"## `{name}`\n\n`{name}{inspect.signature(thing)}`\n\n{_said(thing)}\n"
     parents = [parent.__name__ for parent in thing.__bases__ if issubclass(parent, Exception)]
     words = [f"## `{name}`", "", _said(thing)]
     if parents:

@@ -3,6 +3,7 @@
 The front door lists the names that applications use; nothing is defined here.
 """
 
+from envoi.addresses import parse_address, parse_mailbox
 from envoi.core.event import Event
 from envoi.core.kind import Fact, FactType, Kind, MailClass
 from envoi.core.message import Attachment
@@ -44,4 +45,6 @@ __all__ = [
     "SettingsError",
     "Stored",
     "UnknownKindError",
+    "parse_address",
+    "parse_mailbox",
 ]

@@ -40,7 +40,11 @@ class Background:
         self._on_crash = on_crash
         self._is_wanted = False
         self._is_hooked = False
-        self._forget()
+        self._lock = Lock()
+        self._must_stop = Signal()
+        self._thread: Thread | None = None
+        self._timer: Timer | None = None
+        self._worker: Worker | None = None
 
     def start(self) -> None:
         """Want a worker in this process and in every process forked from it."""
@@ -101,9 +105,7 @@ class Background:
     def _forget(self) -> None:
         self._lock = Lock()
         self._must_stop = Signal()
-        self._thread: Thread | None = None
-        self._timer: Timer | None = None
-        self._worker: Worker | None = None
+        self._thread = self._timer = self._worker = None
 
     def _hook_forks(self) -> None:
         if self._is_hooked:

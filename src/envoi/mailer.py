@@ -24,6 +24,7 @@ from envoi.core.ready import READY_KIND, ReadyMail
 from envoi.errors import EventError, NotStoredError, OutboxUnavailableError
 from envoi.journal import Fact
 from envoi.outbox.relay import CAPTURE
+from envoi.outbox.store import Outbox
 from envoi.outbox.tx import CallerTx
 from envoi.seams import Carrier, Tx
 from envoi.settings import Settings, load
@@ -111,6 +112,11 @@ class Mailer:
     def from_settings(cls, settings: Settings) -> "Mailer":
         """Return a mailer by settings that were loaded or made in Python."""
         return cls(assemble(settings))
+
+    @property
+    def outbox(self) -> Outbox:
+        """The durable store: `mailer.outbox.upgrade()` makes its tables."""
+        return self.parts.outbox
 
     def register(self, *kinds: Kind) -> None:
         """Add kinds that the application defines in Python; a known name replaces that kind."""
@@ -222,7 +228,7 @@ class Mailer:
         try:
             if caller is None:
                 return self._store_alone(offer, may_spool=not strict)
-            return self._store_within(offer, caller)
+            return self._store_within(offer, caller, may_spool=not strict)
         except Exception as err:
             # The one place that catches everything: whatever it was (routing, directory,
             # template, database), the application's own action goes on.
@@ -241,9 +247,9 @@ class Mailer:
         self._tell_of(offer, walked)
         return _receipt(walked)
 
-    def _store_within(self, offer: _Offer, caller: CallerTx) -> Receipt:
+    def _store_within(self, offer: _Offer, caller: CallerTx, *, may_spool: bool) -> Receipt:
         if not self._is_ours(caller):
-            return self._store_after(offer, caller)
+            return self._store_after(offer, caller, may_spool=may_spool)
         with caller.savepoint():
             walked = offer.store(caller)
         caller.after_commit(partial(self._tell_of, offer, walked))
@@ -255,9 +261,9 @@ class Mailer:
         except OutboxUnavailableError:
             return False  # then the spool takes it after the commit
 
-    def _store_after(self, offer: _Offer, caller: CallerTx) -> Receipt:
+    def _store_after(self, offer: _Offer, caller: CallerTx, *, may_spool: bool) -> Receipt:
         if not caller.is_in_transaction:
-            return self._store_alone(offer, may_spool=True)
+            return self._store_alone(offer, may_spool=may_spool)
         caller.after_commit(partial(self._store_late, offer))
         because = "the outbox is another database; stored right after your commit"
         return Receipt(stored=Stored.AFTER_COMMIT, because=because)
@@ -302,6 +308,13 @@ class Mailer:
                     )
         if walked.mails or walked.is_routing:
             self.parts.outbox.ring()
+        elif walked.is_new:
+            self.parts.journal.note(
+                Fact.EVENT_UNHEARD,
+                event=walked.event_id,
+                kind=offer.kind,
+                because=walked.because or "everybody considered was skipped",
+            )
         self._background.nudge()
 
 

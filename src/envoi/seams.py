@@ -153,6 +153,13 @@ class Carrier(Protocol):
         """Let the contents of these deliveries go."""
         ...
 
+    def withdraw(self, delivery_ids: Sequence[int]) -> None:
+        """Drop parcels whose lease was lost: their content never goes, nothing is told of them.
+
+        A connection that waits for such a content is closed, which costs the relay nothing.
+        """
+        ...
+
     def turn(self, timeout_s: float) -> Sequence[CarrierEvent]:
         """Do what can be done now; wait at most `timeout_s` for the first event."""
         ...

@@ -368,3 +368,13 @@ def test_renewed_connections_work(outbox):
     outbox.database.renew()
 
     assert len(listed(outbox)) == 1
+
+
+def test_a_new_sqlite_file_is_its_owners_alone(tmp_path):
+    path = tmp_path / "new.db"
+    outbox = open_outbox(f"sqlite:///{path}")
+
+    outbox.upgrade()
+
+    assert path.stat().st_mode & 0o777 == 0o600
+    outbox.close()

@@ -14,7 +14,7 @@
 import os
 import re
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -221,6 +221,8 @@ class Database:
                 f"the outbox {self._url.database} is not there: check outbox.url, bring the file "
                 "back, or make a new one with `envoi db upgrade`"
             )
+        if found is None:
+            _make_private(self._url.database)
         if found is not None and self._file_id not in {None, found}:
             # Somebody put another file in its place (a restored backup): old connections still
             # write into the one that has no name any more.
@@ -230,6 +232,13 @@ class Database:
     def _remember_file(self) -> None:
         if self._file_id is None and self.dialect == "sqlite":
             self._file_id = _file_id(self._url.database)
+
+
+def _make_private(path: str | None) -> None:
+    # It will hold reset links until they are sent. SQLite would make it readable for whom the
+    # umask lets, and gives its journal files the rights of the file.
+    with suppress(OSError):  # SQLite says better what is wrong with the place
+        os.close(os.open(path or "", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def parse_url(text: str) -> "URL":

@@ -10,6 +10,8 @@ from envoi.errors import NotFoundError
 from envoi.outbox import records
 from envoi.seams import Params, Row, Tx
 
+# The largest number of so many digits fits a BIGINT.
+MAX_ID_DIGITS = 18
 _EVENT = """SELECT id, uid, stored_at_ms, state, problem, facts,
     application, kind, actor, subject, key, people, occurred_at_ms FROM envoi_event"""
 
@@ -128,7 +130,9 @@ def explain_person(
 
 
 def _event_row(tx: Tx, name: str, application: str) -> Row:
-    by_id = tx.execute(f"{_EVENT} WHERE id = :id", {"id": int(name)}) if name.isdecimal() else ()
+    # A key may be a number too, longer than any row id and than a column of numbers takes.
+    is_id = name.isascii() and name.isdecimal() and len(name) <= MAX_ID_DIGITS
+    by_id = tx.execute(f"{_EVENT} WHERE id = :id", {"id": int(name)}) if is_id else ()
     rows = by_id or tx.execute(
         f"{_EVENT} WHERE uid = :name OR (application = :application AND key = :name)",
         {"name": name, "application": application},

@@ -5,12 +5,15 @@ import sys
 from collections.abc import Callable, Hashable
 from contextlib import closing
 from typing import TYPE_CHECKING, cast
+from weakref import WeakSet
 
 from envoi.errors import InputError
 from envoi.journal import Fact, Journal
 from envoi.outbox.tx import CallerTx
 
 if TYPE_CHECKING:
+    from sqlalchemy import Pool
+
     from envoi.outbox.join_django import DjangoConnection
 
 _EXPECTED = (
@@ -51,6 +54,7 @@ class Joiner:
         self._journal = journal
         self._identities: dict[Hashable, str] = {}
         self._looked_at: set[Hashable] = set()
+        self.watched_pools: WeakSet[Pool] = WeakSet()
 
     def join(self, tx: object) -> CallerTx:
         """Return the adapter for what a caller handed in.

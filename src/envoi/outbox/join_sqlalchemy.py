@@ -14,7 +14,7 @@ from envoi.errors import InputError
 from envoi.outbox.tx import DATABASE_FILES, ConnectionTx, identity_seen
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Pool
     from sqlalchemy.orm import Session
 
     from envoi.outbox.join import Joiner
@@ -60,7 +60,7 @@ class ConnectionJoin(ConnectionTx):
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call back once, after the outermost commit."""
-        pending_of(self.connection).add(callback)
+        pending_of(self.connection, self._joiner).add(callback)
 
     def _begin_sqlite(self) -> None:
         # As it comes, the driver begins a transaction before the first change only. A savepoint
@@ -100,7 +100,7 @@ class SessionJoin(ConnectionJoin):
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call back once, after the outermost commit."""
-        pending = pending_of(self.connection)
+        pending = pending_of(self.connection, self._joiner)
         pending.add(callback)
         pending.follow(self.session)
 
@@ -191,20 +191,22 @@ def _number(savepoint: str) -> int:
     return int(savepoint.rpartition("_")[2])
 
 
-def pending_of(connection: "Connection") -> Pending:
+def pending_of(connection: "Connection", joiner: "Joiner") -> Pending:
     """Return the callbacks of a connection, watched from now until it returns to its pool."""
     pending = connection.info.get(_KEY)
     if pending is None:
-        _watch_returns(connection.engine)
+        _watch_returns(connection.engine.pool, joiner)
         pending = connection.info[_KEY] = Pending(connection)
     return cast("Pending", pending)
 
 
-def _watch_returns(engine: "Engine") -> None:
+def _watch_returns(pool: "Pool", joiner: "Joiner") -> None:
     from sqlalchemy import event  # noqa: PLC0415 # loaded already
 
-    if not event.contains(engine.pool, "checkin", _on_return):
-        event.listen(engine.pool, "checkin", _on_return)
+    # `event.contains` goes by the pool's address in memory, which a later pool may get.
+    if pool not in joiner.watched_pools:
+        joiner.watched_pools.add(pool)
+        event.listen(pool, "checkin", _on_return)
 
 
 def _on_return(_raw: object, record: object) -> None:

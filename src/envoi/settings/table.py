@@ -344,7 +344,7 @@ ROWS: tuple[Row, ...] = (
             texts(readers.address_or_domain, "an address or @domain"),
             "a list of addresses and @domains",
         ),
-        "Only these receive mail; all other deliveries are held. Empty: everybody.",
+        "Only these receive mail; all other deliveries are suppressed. Empty: everybody.",
     ),
     Row(
         "guard.redirect",
