@@ -15,7 +15,7 @@ from envoi.errors import EnvoiError, InputError, OutboxError, RefusedError
 from envoi.journal import Fact
 from envoi.outbox.claim import Claim
 from envoi.outbox.relay import workers
-from envoi.seams import Carrier
+from envoi.seams import Carrier, Tx
 from envoi.walk import Walk
 
 # How often expired mail, unrouted events, the spool and the other workers are looked at.
@@ -51,6 +51,7 @@ class Chores:
         self._transport = transport
         self._lease_ms = parts.settings.delivery.lease_s * 1000
         self._beat_at_ms = 0
+        self._beaten_at_ms = 0
         self._chores_at_ms = 0
         self._crew = Crew(parts, worker, transport)
 
@@ -64,33 +65,40 @@ class Chores:
         """Whether other workers already use all connections that the relay may be asked for."""
         return self._crew.share == 0
 
-    def keep_up(self, now_ms: int, claims: Iterable[Claim], carrier: Carrier) -> None:
-        """Do what is due now."""
-        self.beat(now_ms, claims)
-        if now_ms < self._chores_at_ms:
-            return
-        self._chores_at_ms = now_ms + CHORES_EVERY_MS
-        try:
-            self._crew.look_around(now_ms)
-            carrier.limit_connections(max(self._crew.share, 1))
-            self._expire(now_ms)
-            self._take_spool()
-            self._route(now_ms)
-        except OutboxError as err:
-            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+    def is_behind(self, now_ms: int) -> bool:
+        """Whether our leases may have run out because no beat could be written for long."""
+        return now_ms - self._beaten_at_ms > self._lease_ms // 2
 
-    def beat(self, now_ms: int, claims: Iterable[Claim]) -> None:
-        """Say that the worker lives and keep its claims, when it is time for that."""
+    def keep_up(self, now_ms: int, claims: Iterable[Claim], carrier: Carrier) -> tuple[int, ...]:
+        """Do what is due now; return the ids whose lease was lost."""
+        lost = self.beat(now_ms, claims)
+        if now_ms >= self._chores_at_ms:
+            self._look(now_ms, carrier)
+        return lost
+
+    def beat(self, now_ms: int, claims: Iterable[Claim]) -> tuple[int, ...]:
+        """Say that the worker lives and keep its claims, when it is time for that.
+
+        Returns:
+            The ids whose lease was lost.
+        """
         if now_ms < self._beat_at_ms:
-            return
+            return ()
         # A third of the lease: two beats may be lost before somebody takes our claims.
         self._beat_at_ms = now_ms + self._lease_ms // 3
         try:
             with self._parts.outbox.transaction(is_synced=False) as tx:
-                self._parts.outbox.extend(tx, tuple(claims), now_ms, self._lease_ms)
+                lost = self.extend(tx, now_ms, claims)
+            self._beaten_at_ms = now_ms
             self._crew.sign_on(now_ms, self._lease_ms)
         except OutboxError as err:
             self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+            return ()
+        return lost
+
+    def extend(self, tx: Tx, now_ms: int, claims: Iterable[Claim]) -> tuple[int, ...]:
+        """Keep the claims for another lease; return the ids whose lease was lost."""
+        return self._parts.outbox.extend(tx, tuple(claims), now_ms, self._lease_ms)
 
     def hurry(self) -> None:
         """Look for events to route and spooled ones at the next turn."""
@@ -100,6 +108,17 @@ class Chores:
         """Leave the list of live workers, so that the others take our connections at once."""
         try:
             self._parts.outbox.sign_off(self._worker)
+        except OutboxError as err:
+            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+
+    def _look(self, now_ms: int, carrier: Carrier) -> None:
+        self._chores_at_ms = now_ms + CHORES_EVERY_MS
+        try:
+            self._crew.look_around(now_ms)
+            carrier.limit_connections(max(self._crew.share, 1))
+            self._expire(now_ms)
+            self._take_spool()
+            self._route(now_ms)
         except OutboxError as err:
             self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
 

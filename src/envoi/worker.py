@@ -158,7 +158,7 @@ class Worker:
     def turn(self) -> None:
         """Walk steps 10 to 14 once; wait at most until there may be something to do."""
         now_ms = self._parts.clock()
-        self._chores.keep_up(now_ms, self._claims.values(), self._carrier)
+        self._drop(self._chores.keep_up(now_ms, self._claims.values(), self._carrier))
         self._outage.look(now_ms, self._carrier)
         self._hear(self._carrier.turn(self._timeout_s(now_ms)))
         self._write_down(self._parts.clock())
@@ -185,7 +185,7 @@ class Worker:
     def _finish(self, until_ms: int) -> None:
         now_ms = self._parts.clock()
         # A slow relay must not make a living worker look like a dead one.
-        self._chores.beat(now_ms, self._claims.values())
+        self._drop(self._chores.beat(now_ms, self._claims.values()))
         due_ms = min(until_ms, self._rewrite_at_ms) if self._verdicts else until_ms
         timeout_s = max(0.0, min((due_ms - now_ms) / 1000, BUSY_TURN_S))
         self._hear(self._carrier.turn(timeout_s))
@@ -237,6 +237,7 @@ class Worker:
         try:
             with outbox.transaction(is_synced=False) as tx:
                 lost = {*outbox.settle(tx, self._verdicts, now_ms), *outbox.begin(tx, begun)}
+                gone = self._extend_late(tx, now_ms)
                 claims = self._claim(tx, room, now_ms)
                 self._parcels.fetch(tx, claims)
         except OutboxError as err:
@@ -244,7 +245,15 @@ class Worker:
             return
         self._written(lost)
         self._release(begun, lost)
+        self._drop(gone)
         self._load(claims, room, now_ms)
+
+    def _extend_late(self, tx: Tx, now_ms: int) -> tuple[int, ...]:
+        # After a time in which nothing could be written our own leases may have run out. The
+        # claim that follows takes back what has run out, and it must not be ours.
+        if not self._claims or not self._chores.is_behind(now_ms):
+            return ()
+        return self._chores.extend(tx, now_ms, self._claims.values())
 
     def _claim(self, tx: Tx, room: int, now_ms: int) -> tuple[Claim, ...]:
         if not room:
@@ -269,13 +278,18 @@ class Worker:
         permitted = [delivery_id for delivery_id in ids if delivery_id not in lost]
         self._begun.update(permitted)
         self._carrier.permit(permitted)
-        gone = [delivery_id for delivery_id in ids if delivery_id in lost]
-        if gone:
-            # Another worker holds them now: their content must not leave from here as well.
-            self._carrier.withdraw(gone)
-            for delivery_id in gone:
-                del self._claims[delivery_id]
-                self._parts.journal.note(Fact.LEASE_LOST, delivery=delivery_id)
+        self._drop([delivery_id for delivery_id in ids if delivery_id in lost])
+
+    def _drop(self, lost: Sequence[int]) -> None:
+        # Another worker holds them now: their content must not leave from here as well.
+        gone = [delivery_id for delivery_id in lost if delivery_id in self._claims]
+        self._carrier.withdraw(gone)
+        for delivery_id in gone:
+            del self._claims[delivery_id]
+            self._begun.discard(delivery_id)
+            if delivery_id in self._ready:
+                self._ready.remove(delivery_id)
+            self._parts.journal.note(Fact.LEASE_LOST, delivery=delivery_id)
 
     def _written(self, lost: AbstractSet[int]) -> None:
         for settlement in self._verdicts:
