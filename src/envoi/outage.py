@@ -60,12 +60,13 @@ class Outage:
 
     def end(self) -> None:
         """Note that a connection works."""
-        if self._trouble is None:
-            return
+        was_down = self._trouble is not None
         self._trouble, self._wait_ms, self.next_due_ms = None, 0, NEVER_MS
         with suppress(OutboxError):  # the pause ends by itself
-            self._parts.outbox.relay_back(self._relay)
-        self._parts.journal.note(Fact.RELAY_BACK, relay=self._relay)
+            # Also when it was a worker that is dead by now who had found the relay in trouble.
+            was_down |= self._parts.outbox.relay_back(self._relay)
+        if was_down:
+            self._parts.journal.note(Fact.RELAY_BACK, relay=self._relay)
 
     def look(self, now_ms: int, carrier: Carrier) -> None:
         """Tell of mail that waits, and try the relay again when its time has come."""
