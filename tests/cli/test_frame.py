@@ -257,3 +257,70 @@ def test_log_lines_have_time_zone_and_level(home):
     assert " INFO " in first
     assert first[:4].isdigit()
     assert "event 1 (message) stored" in first
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["outbox", "show", "9" * 30], 2),
+        (["outbox", "cancel", "9" * 30], 3),
+        (["outbox", "list", "--event", "9" * 30], 2),
+        (["outbox", "list", "--before", "9" * 30], 2),
+        (["user", "list", "--after", "9" * 30], 2),
+        (["user", "show", "9" * 30], 3),
+        (["explain", "9" * 30], 3),
+        (["explain", "9" * 5000], 3),
+    ],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
+)
+def test_numbers_that_no_database_holds_are_no_surprise(any_home, words, code):
+    ended = any_home.run(*words)
+
+    assert ended.code == code
+    assert "unforeseen" not in ended.err
+
+
+def test_words_that_are_not_utf8_are_refused(home):
+    ended = home.run("explain", "\udcff")
+
+    assert ended.code == 2
+    assert "expected UTF-8" in ended.err
+
+
+def test_input_without_end_is_refused(home, monkeypatch):
+    monkeypatch.setattr("envoi.cli.inputs.MAX_INPUT_BYTES", 1000)
+
+    ended = home.run("send", "--to", "ann@example.org", "-s", "x", stdin="y\n" * 1000)
+
+    assert ended.code == 2
+    assert "text: expected at most 1000 bytes, got more" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("shell", "code"),
+    [
+        ("user list >&-", 0),
+        ("user list --json 2>&-", 0),
+        ("send --to ann@example.org -s x <&-", 2),
+        ("kinds list --json > /dev/full", 1),
+    ],
+)
+def test_closed_and_full_streams_are_no_surprise(home, shell, code):
+    ended = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m envoi --config {home.config} {shell}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == code
+    assert "Traceback" not in ended.stderr
+    assert "unforeseen" not in ended.stderr
+
+
+def test_the_shell_can_complete_commands(home):
+    ended = subprocess.run(
+        [sys.executable, "-m", "envoi"], capture_output=True, text=True, check=False,
+        env={**os.environ, "_ENVOI_COMPLETE": "complete_bash", "COMP_WORDS": "envoi ou",
+             "COMP_CWORD": "1"},
+    )  # fmt: skip
+
+    assert ended.stdout.strip() == "outbox"

@@ -118,6 +118,26 @@ def test_all_with_conditions_asks_before_it_acts(home):
     assert [one["id"] for one in rest.json["deliveries"]] == [3]
 
 
+def test_what_was_taken_back_is_retried_only_when_asked_for_by_name(home):
+    send(home, "a@example.org")
+    home.run("outbox", "cancel", "1")
+
+    all_there_is = home.run("outbox", "retry", "--all", "--yes")
+    named = home.run("outbox", "retry", "--all", "--state", "cancelled", "--yes")
+
+    assert all_there_is.out == ""
+    assert named.out == "1: cancelled -> queued\n"
+
+
+def test_a_key_that_is_a_long_number_is_explained(any_home):
+    key = "20261120153000000000001"
+    any_home.run("notify", "server_down", "--key", key)
+
+    ended = any_home.run("explain", key, "--json")
+
+    assert (ended.code, ended.json["event"]["key"]) == (0, key)
+
+
 def test_all_of_nothing_changes_nothing_and_is_no_error(home):
     ended = home.run("outbox", "release", "--all")
 

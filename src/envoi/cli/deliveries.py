@@ -42,6 +42,7 @@ def form_of(listed: Listed) -> dict[str, object]:
         },
         "state": delivery.state.value,
         "because": str(delivery.because),
+        "why": delivery.because.why.value,
         "sender": delivery.sender,
         "class": delivery.mail_class.value,
         "transport": delivery.transport,

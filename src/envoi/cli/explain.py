@@ -182,6 +182,7 @@ def _chosen_form(one: Chosen, replies: dict[int, str]) -> dict[str, object]:
         "sender": one.sender,
         "is_chosen": True,
         "because": str(one.because),
+        "why": one.because.why.value,
         "delivery": one.delivery_id,
         "address": one.address,
         "state": one.state.value,
@@ -197,4 +198,5 @@ def _skipped_form(one: PassedOver) -> dict[str, object]:
         "sender": one.sender,
         "is_chosen": False,
         "because": str(one.because),
+        "why": one.because.why.value,
     }

@@ -10,8 +10,10 @@ from typing import BinaryIO, NoReturn
 from envoi.errors import InputError
 
 STDIN = "-"
-# One line of JSON Lines; 25 MB of attachments are a third more in base64.
-MAX_LINE_BYTES = 40 * 1024 * 1024
+# No mail is larger than 25 MB; base64 adds a third. A program that never ends must not fill the
+# memory.
+MAX_INPUT_BYTES = 40 * 1024 * 1024
+MAX_LINE_BYTES = MAX_INPUT_BYTES
 
 
 @contextmanager
@@ -36,12 +38,15 @@ def opened(place: str, where: str) -> Generator[BinaryIO]:
 
 
 def read_bytes(place: str, where: str) -> bytes:
-    """Return what stands in a file or on standard input; raises `InputError`."""
+    """Return what stands in a file or on standard input; raises `InputError`, also for too much."""
     with opened(place, where) as file:
         try:
-            return file.read()
+            content = file.read(MAX_INPUT_BYTES + 1)
         except OSError as err:
             raise InputError(f"{where}: cannot read {place!r}: {err.strerror}") from err
+    if len(content) > MAX_INPUT_BYTES:
+        raise InputError(f"{where}: expected at most {MAX_INPUT_BYTES} bytes, got more")
+    return content
 
 
 def read_text(place: str, where: str) -> str:

@@ -14,7 +14,7 @@ from envoi.cli.exits import ExitCode
 from envoi.cli.moments import both, local, moment_typed
 from envoi.cli.presence import hint_at_delivery, live_workers, trouble
 from envoi.cli.screen import Screen
-from envoi.cli.typed import Json, Yes, counted, examples, sure, taking
+from envoi.cli.typed import MAX_ID, Json, Yes, counted, examples, sure, taking
 from envoi.core.delivery import Move, State, states_for
 from envoi.core.wire import raw_masked
 from envoi.errors import AddressError, InputError
@@ -22,7 +22,9 @@ from envoi.outbox import find
 from envoi.outbox.filters import Query
 from envoi.outbox.operate import Answer
 
-Id = Annotated[int, typer.Argument(metavar="ID", help="A delivery's id, as in the list.")]
+Id = Annotated[
+    int, typer.Argument(metavar="ID", max=MAX_ID, help="A delivery's id, as in the list.")
+]
 
 
 _SINCE_HELP = "Stored since: 90s, 30m, 2h, 7d or 2026-05-31T08:00."
@@ -38,7 +40,9 @@ class _Filters:
     ] = field(default_factory=list[State])
     kind: Annotated[str, typer.Option(help="Of this kind.")] = ""
     to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="To this address.")] = ""
-    event: Annotated[int, typer.Option(metavar="ID", show_default=False, help="Of this event.")] = 0
+    event: Annotated[
+        int, typer.Option(metavar="ID", max=MAX_ID, show_default=False, help="Of this event.")
+    ] = 0
     transport: Annotated[str, typer.Option(help="Leaving by this relay.")] = ""
     application: Annotated[
         str, typer.Option("--application", "-A", metavar="NAME", help="Of this application only.")
@@ -65,7 +69,10 @@ class _Filters:
 class _ListOptions(_Filters):
     limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50
     before: Annotated[
-        int, typer.Option(metavar="ID", show_default=False, help="Only older ones than this.")
+        int,
+        typer.Option(
+            metavar="ID", max=MAX_ID, show_default=False, help="Only older ones than this."
+        ),
     ] = 0
     as_json: Json = False
 
@@ -73,9 +80,10 @@ class _ListOptions(_Filters):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _MoveOptions(_Filters):
     ids: Annotated[list[int] | None, typer.Argument(metavar="ID", help="Deliveries by id.")] = None
-    everything: Annotated[bool, typer.Option("--all", help="All that the options below allow.")] = (
-        False
-    )
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="All that the other options allow."),
+    ] = False
     yes: Yes = False
     as_json: Json = False
 
@@ -96,7 +104,7 @@ def add_to(app: typer.Typer) -> None:
     for move, sentence, state in (
         (
             Move.RETRY,
-            "Send again, now: what waits, failed, is uncertain or was cancelled.",
+            "Send again, now; cancelled ones by id or by --state.",
             "failed",
         ),
         (Move.CANCEL, "Take back what has not been sent.", "queued"),
@@ -195,6 +203,10 @@ def stats(ctx: typer.Context, as_json: Json = False) -> None:
         )
 
 
+# What somebody took back comes back only when it is asked for by name.
+_UNASKED = {Move.RETRY: (State.QUEUED, State.UNCERTAIN, State.FAILED)}
+
+
 def _mover(move: Move) -> Callable[[typer.Context, _MoveOptions], None]:
     def moved(ctx: typer.Context, options: _MoveOptions) -> None:
         screen = call_of(ctx).screen
@@ -232,7 +244,8 @@ def _meant(move: Move, options: _MoveOptions) -> Query:
             "deliveries: expected ids, or --all with conditions such as --state failed"
         )
     allowed = states_for(move)
-    states = tuple(state for state in query.states or allowed if state in allowed)
+    meant = query.states or _UNASKED.get(move, allowed)
+    states = tuple(state for state in meant if state in allowed)
     if not states:
         raise InputError(f"--state: expected one of {', '.join(allowed)}, which {move} allows")
     return replace(query, states=states)

@@ -4,6 +4,7 @@ Every command either prints its result and ends with 0, or says `error: ...` on 
 ends with one of the codes in `exits`. No command shows a traceback for what a person did.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -35,7 +36,7 @@ from envoi.cli.call import Call
 from envoi.cli.exits import MEANINGS, ExitCode
 from envoi.cli.faults import code_of, lines_of
 from envoi.cli.logs import LogLevel
-from envoi.cli.screen import Screen
+from envoi.cli.screen import Screen, is_text
 from envoi.cli.typed import examples
 from envoi.errors import EnvoiError
 
@@ -122,11 +123,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Args:
         args: The words after `envoi`; None: those of this process.
     """
+    _prepare_streams()
     screen = Screen()
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a letter shows its number instead of failing.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
     try:
         code = _ended(args, screen)
         screen.flush()
@@ -137,8 +135,23 @@ def main(args: Sequence[str] | None = None) -> int:
     return int(code)
 
 
+def _prepare_streams() -> None:
+    # Python has None where a parent closed a stream; then nobody writes or listens.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream: object = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 # as long as the process
+        elif isinstance(stream, TextIOWrapper) and mode == "w":
+            # A terminal that cannot show a letter shows its number instead of failing.
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _ended(args: Sequence[str] | None, screen: Screen) -> int:
     words = sys.argv[1:] if args is None else list(args)
+    for word in words:
+        if not is_text(word):
+            screen.note(f"error: {word!r}: expected UTF-8")
+            return ExitCode.USAGE
     command = typer.main.get_command(program())
     try:
         code = command.main(args=words, prog_name="envoi", standalone_mode=False)

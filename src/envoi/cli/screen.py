@@ -23,6 +23,7 @@ from envoi.journal import MAX_VALUE_CHARS, escaped
 
 # JSON escapes what stands below U+0020 itself; these act on a terminal too.
 _ACTIVE = re.compile(r"[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
 _GAP = "  "
 _NAME_WIDTH = 14
 
@@ -148,11 +149,22 @@ class Screen:
     def _pipe(self) -> Generator[None]:
         try:
             yield
-        except BrokenPipeError:
-            # `envoi outbox list | head` is no error. What is still buffered goes nowhere, or the
-            # interpreter would complain once more at its end.
+        except OSError as err:
+            # What is still buffered goes nowhere, or the interpreter complains at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
-            raise SystemExit(ExitCode.PIPE_CLOSED) from None
+            if isinstance(err, BrokenPipeError):
+                raise SystemExit(ExitCode.PIPE_CLOSED) from None  # `envoi outbox list | head`
+            self.note(f"error: the result cannot be written: {err.strerror}")
+            raise SystemExit(ExitCode.FAILED) from err
+
+
+def is_text(word: str) -> bool:
+    r"""Whether a word that was typed is UTF-8; Python keeps other bytes as surrogates.
+
+    >>> is_text("Zoë"), is_text("\udcff")
+    (True, False)
+    """
+    return not _SURROGATES.search(word)
 
 
 def safe(text: str) -> str:

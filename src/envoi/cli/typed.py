@@ -18,6 +18,9 @@ from envoi.errors import InputError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+# The largest number that a row id can be.
+MAX_ID = 2**63 - 1
+
 _OptionsT = TypeVar("_OptionsT")
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

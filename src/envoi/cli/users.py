@@ -11,7 +11,7 @@ from envoi.assembly import Parts, now_ms
 from envoi.cli.call import call_of, known_application
 from envoi.cli.moments import both
 from envoi.cli.screen import Screen
-from envoi.cli.typed import Application, Json, Yes, examples, sure, taking
+from envoi.cli.typed import MAX_ID, Application, Json, Yes, examples, sure, taking
 from envoi.cli.user_fields import KEYS, change_of, draft_of, fields_of
 from envoi.directory.mailboxes import add_address, make_primary, remove_address
 from envoi.directory.people import (
@@ -109,7 +109,7 @@ class _ListOptions:
     ] = None
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100
     after: Annotated[
-        int, typer.Option(min=0, show_default=False, help="Only ids above this one.")
+        int, typer.Option(min=0, max=MAX_ID, show_default=False, help="Only ids above this one.")
     ] = 0
     application: Application = "main"
     as_json: Json = False

@@ -83,11 +83,14 @@ class Stop:
         for one in _SIGNALS:
             signal.signal(one, signal.SIG_DFL)
         self.flag.set()
-        logs.warn(f"{signal.Signals(number).name}: finishing what is under way; again ends at once")
+        # A handler runs inside the worker's own thread, between any two of its instructions, and
+        # must neither wait for a lock that this thread holds nor write into half a log line.
+        Thread(target=self._tell, args=(signal.Signals(number).name,), daemon=True).start()
+
+    def _tell(self, name: str) -> None:
+        logs.warn(f"{name}: finishing what is under way; again ends at once")
         if self.worker is not None:
-            # Not from here: the handler runs inside the worker's own thread, between two of its
-            # instructions, and must not wait for a lock that this thread holds.
-            Thread(target=self.worker.wake, daemon=True).start()
+            self.worker.wake()
 
 
 @contextmanager
