@@ -1,5 +1,10 @@
 """The people whom the tests of the walk know."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
+from envoi import Event
+from envoi.core.kind import Plain
 from envoi.directory.people import add_user
 from envoi.directory.records import UserDraft
 from envoi.mailer import Mailer
@@ -21,12 +26,13 @@ def add_users(mailer: Mailer, *drafts: UserDraft) -> None:
             add_user(tx, "main", draft, now_ms=1)
 
 
-def review(**changes: object) -> dict[str, object]:
-    """The arguments of a pull request event by ann, with bob, cat, dan and ann as reviewers."""
-    return {
-        "kind": "pull_request",
-        "actor": "ann",
-        "subject": "docs/pull/7",
-        "people": {"reviewers": ("bob", "cat", "dan", "ann")},
-        **changes,
-    }
+def review(facts: Mapping[str, Plain], **changes: object) -> Event:
+    """A pull request event by ann, with bob, cat, dan and ann as reviewers."""
+    event = Event(
+        kind="pull_request",
+        actor="ann",
+        subject="docs/pull/7",
+        people={"reviewers": ("bob", "cat", "dan", "ann")},
+        facts=facts,
+    )
+    return replace(event, **changes)  # type: ignore[arg-type] # what a test changes, it types

@@ -36,7 +36,7 @@ def facts_of(mailer, kind):
 
 
 def notify_review(mailer, **changes):
-    return mailer.notify(Event(**review(facts=facts_of(mailer, "pull_request"), **changes)))
+    return mailer.notify(review(facts_of(mailer, "pull_request"), **changes))
 
 
 def listed(mailer):
@@ -145,7 +145,7 @@ class TestInput:
 
     def test_transaction_of_no_known_sort_raises(self, mailer):
         with pytest.raises(InputError, match="SQLAlchemy"):
-            mailer.notify(Event(**review(facts=facts_of(mailer, "pull_request"))), tx=object())
+            mailer.notify(review(facts_of(mailer, "pull_request")), tx=object())
 
     def test_same_key_is_stored_once(self, mailer):
         add_users(mailer)
