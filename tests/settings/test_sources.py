@@ -64,6 +64,10 @@ def test_envoi_config_names_the_file_and_a_path_wins_over_it(folder):
     assert settings.load(given, env).smtp.host == "c.test"
 
 
+def test_variables_of_the_command_line_are_no_settings():
+    assert settings.from_mapping({}, Path.cwd(), {"ENVOI_LOG_LEVEL": "debug"}).warnings == ()
+
+
 def test_a_named_file_that_is_missing_is_told(folder):
     [told] = problems(settings.load, None, {"ENVOI_CONFIG": "/nowhere/envoi.toml"})
 

@@ -17,9 +17,6 @@ from envoi.mailer import Mailer
 from envoi.outbox import Outbox
 from envoi.settings import Settings, load
 
-# Variables that look like settings and are the command line's own.
-_OURS = frozenset({"ENVOI_LOG_LEVEL"})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -37,8 +34,7 @@ class Call:
 
     def settings(self) -> Settings:
         """Return the settings of the file and the environment; raises `SettingsError`."""
-        env = {name: text for name, text in os.environ.items() if name not in _OURS}
-        return load(self.config, env)
+        return load(self.config, os.environ)
 
     @contextmanager
     def parts(self) -> Generator[Parts]:

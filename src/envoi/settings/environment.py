@@ -19,6 +19,8 @@ from envoi.settings.table import SECTIONS
 
 PREFIX = "ENVOI_"
 CONFIG = "ENVOI_CONFIG"
+# Read by the command line, and often exported for everything that runs beside it.
+NOT_SETTINGS = frozenset({CONFIG, "ENVOI_LOG_LEVEL"})
 # A Kubernetes service called `envoi` (or `envoi-web`) puts these beside our own variables.
 _SERVICE_LINK = re.compile(
     r"ENVOI_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|"
@@ -45,7 +47,7 @@ def environment_layer(env: Mapping[str, str], document: Layer) -> Layer:
 
 def _is_ours(variable: str, text: str) -> bool:
     name = variable.upper()
-    if not name.startswith(PREFIX) or variable == CONFIG or _SERVICE_LINK.fullmatch(name):
+    if not name.startswith(PREFIX) or variable in NOT_SETTINGS or _SERVICE_LINK.fullmatch(name):
         return False
     return not (name.endswith("_PORT") and _SERVICE_LINK_VALUE.match(text))
 
