@@ -26,10 +26,12 @@ from envoi.core.delivery import (
     Hold,
     Retry,
     Sent,
+    Stage,
     Suppress,
     Uncertain,
     Verdict,
     judge,
+    stage_of,
 )
 from envoi.errors import OutboxError
 from envoi.journal import Fact
@@ -112,6 +114,7 @@ class Worker:
         self._claims: dict[int, Claim] = {}
         self._verdicts: list[Settlement] = []
         self._ready: list[int] = []
+        self._started: dict[int, int] = {}
         # Those whose content may have left.
         self._begun: set[int] = set()
         self._look_at_ms = 0
@@ -212,16 +215,21 @@ class Worker:
                     claim = self._claims.pop(delivery_id)
                     now_ms = self._parts.clock()
                     verdict = judge(claim.delivery, outcome, now_ms, self._patience, self._dice())
-                    self._settle(claim, verdict)
+                    self._settle(claim, verdict, stage_of(outcome))
                 case RelayTrouble():
                     self._outage.begin(event, self._parts.clock())
                 case RelayWell():
                     self._outage.end()
 
-    def _settle(self, claim: Claim, verdict: Verdict) -> None:
-        self._verdicts.append(
-            Settlement(claim=claim, verdict=verdict, ended_at_ms=self._parts.clock())
+    def _settle(self, claim: Claim, verdict: Verdict, stage: Stage | None = None) -> None:
+        settlement = Settlement(
+            claim=claim,
+            verdict=verdict,
+            stage=stage,
+            started_at_ms=self._started.pop(claim.delivery.id, 0),
+            ended_at_ms=self._parts.clock(),
         )
+        self._verdicts.append(settlement)
         self._begun.discard(claim.delivery.id)
         if claim.delivery.id in self._ready:
             self._ready.remove(claim.delivery.id)
@@ -286,6 +294,7 @@ class Worker:
         self._carrier.withdraw(gone)
         for delivery_id in gone:
             del self._claims[delivery_id]
+            self._started.pop(delivery_id, None)
             self._begun.discard(delivery_id)
             if delivery_id in self._ready:
                 self._ready.remove(delivery_id)
@@ -320,6 +329,7 @@ class Worker:
     def _load(self, claims: Sequence[Claim], room: int, now_ms: int) -> None:
         for claim in claims:
             self._claims[claim.delivery.id] = claim
+            self._started[claim.delivery.id] = now_ms
             parcel = self._parcels.parcel(claim)
             if isinstance(parcel, Parcel):
                 self._carrier.load(parcel)

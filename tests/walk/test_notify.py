@@ -215,6 +215,27 @@ class TestDelivery:
         replies = {str(row.delivery.address): row.last_reply for row in listed(mailer)}
         assert replies["perm-a@x.test"] == "550 5.1.1 no such user"
 
+    def test_an_attempt_keeps_how_far_it_got_and_when(self, mailer):
+        add_users(
+            mailer,
+            UserDraft(login="a", addresses=("perm-a@x.test",)),
+            UserDraft(login="b", addresses=("data_451-b@x.test",)),
+            UserDraft(login="c", addresses=("drop_kept-c@x.test",)),
+        )
+
+        notify_review(mailer, actor="", people={"reviewers": ("a", "b", "c")})
+        deliver(mailer)
+
+        with mailer.outbox.reading() as tx:
+            rows = [show(tx, row.delivery.id) for row in deliveries(tx, Query())]
+        found = {str(row.listed.delivery.address): row.attempts[0] for row in rows}
+        assert {address: attempt.stage for address, attempt in found.items()} == {
+            "perm-a@x.test": "rcpt",
+            "data_451-b@x.test": "data",
+            "drop_kept-c@x.test": "content",
+        }
+        assert all(0 < a.started_at_ms <= a.ended_at_ms for a in found.values())
+
     def test_password_reset_overtakes_what_was_queued_before(self, mailer, faulty_relay):
         users = [UserDraft(login=f"u{n}", addresses=(f"u{n}@x.test",)) for n in range(30)]
         add_users(mailer, *users)

@@ -62,6 +62,7 @@ def attempt_form(attempt: Attempt) -> dict[str, object]:
     """Return one attempt as JSON shows it."""
     return {
         "claim": attempt.claims,
+        "stage": attempt.stage or None,
         "outcome": attempt.outcome,
         "reply": attempt.reply or None,
         **both("started_at", attempt.started_at_ms),
@@ -92,8 +93,14 @@ def show_delivery(screen: Screen, shown: Shown) -> None:
         screen.pairs({"attachment": f"{file.name} ({file.media_type}, {len(file.content)} bytes)"})
     if shown.attempts:
         screen.line()
-        screen.table(("ATTEMPT", "ENDED", "OUTCOME", "REPLY"), [
-            (attempt.claims, local(attempt.ended_at_ms), attempt.outcome, attempt.reply or "-")
+        screen.table(("ATTEMPT", "ENDED", "AT", "OUTCOME", "REPLY"), [
+            (
+                attempt.claims,
+                local(attempt.ended_at_ms),
+                attempt.stage or "-",
+                attempt.outcome,
+                attempt.reply or "-",
+            )
             for attempt in shown.attempts
         ])  # fmt: skip
     screen.line()

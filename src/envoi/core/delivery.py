@@ -173,6 +173,21 @@ class Unsuitable:
 Outcome: TypeAlias = Reply | Unreachable | Doubtful | Unsuitable
 
 
+def stage_of(outcome: Outcome) -> Stage:
+    """Return how far the conversation about a delivery got.
+
+    >>> stage_of(Doubtful(because="cut"))
+    <Stage.CONTENT: 'content'>
+    """
+    match outcome:
+        case Reply(stage=stage) | Unreachable(stage=stage):
+            return stage
+        case Doubtful():
+            return Stage.CONTENT
+        case Unsuitable():
+            return Stage.MAIL
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """The relay took the mail."""

@@ -19,6 +19,7 @@ from envoi.core.delivery import (
     Patience,
     Retry,
     Sent,
+    Stage,
     State,
     Suppress,
     Uncertain,
@@ -66,12 +67,14 @@ class Settlement:
     Args:
         claim: The claim.
         verdict: The judgement.
+        stage: How far the conversation got; None where there was none.
         started_at_ms: When the attempt began; 0 when it never did.
         ended_at_ms: When the answer came; 0 for now.
     """
 
     claim: Claim
     verdict: Verdict
+    stage: Stage | None = None
     started_at_ms: int = 0
     ended_at_ms: int = 0
 
@@ -261,6 +264,7 @@ def _put_attempts(tx: Tx, settlements: Sequence[Settlement], now_ms: int) -> Non
             s.claim.delivery.claims,
             s.started_at_ms,
             s.ended_at_ms or now_ms,
+            str(s.stage or ""),
             type(s.verdict).__name__.lower(),
             s.verdict.because,
         )
@@ -279,7 +283,7 @@ def _doubted(row: Row, now_ms: int, patience: Patience) -> Settlement:
     claim = _lost_claim(row)
     because = f"worker {claim.worker} died after the content may have left"
     verdict = judge(claim.delivery, Doubtful(because=because), now_ms, patience, 0.0)
-    return Settlement(claim=claim, verdict=verdict)
+    return Settlement(claim=claim, verdict=verdict, stage=Stage.CONTENT)
 
 
 def _freed(tx: Tx, rows: Sequence[Row], now_ms: int) -> list[Settlement]:
@@ -304,7 +308,7 @@ def _freedom(losses: int, position: int, now_ms: int) -> Verdict:
 
 def _note_losses(tx: Tx, rows: Sequence[Row], now_ms: int) -> None:
     lost = [
-        (claim.id, claim.delivery.claims, 0, now_ms, "lost", f"worker {claim.worker} died")
+        (claim.id, claim.delivery.claims, 0, now_ms, "", "lost", f"worker {claim.worker} died")
         for claim in map(_lost_claim, rows)
     ]
     if lost:

@@ -53,6 +53,7 @@ class Attempt:
         claims: Which claim it belongs to.
         started_at_ms: When it began; 0 when unknown.
         ended_at_ms: When its end was seen.
+        stage: The command at which it ended: `rcpt`, `content` ...; empty when unknown.
         outcome: The verdict in a word.
         reply: The relay's own words, or ours.
     """
@@ -60,6 +61,7 @@ class Attempt:
     claims: int
     started_at_ms: int
     ended_at_ms: int
+    stage: str
     outcome: str
     reply: str
 
@@ -136,7 +138,7 @@ def show(tx: Tx, delivery_id: int) -> Shown:
     if not found:
         raise NotFoundError(f"delivery {delivery_id}: expected a row of the outbox, found none")
     rows = tx.execute(
-        """SELECT claims, started_at_ms, ended_at_ms, outcome, reply FROM envoi_attempt
+        """SELECT claims, started_at_ms, ended_at_ms, stage, outcome, reply FROM envoi_attempt
         WHERE delivery_id = :id ORDER BY id""",
         {"id": delivery_id},
     )
@@ -217,11 +219,12 @@ def _listed(row: Row) -> Listed:
 
 
 def _attempt(row: Row) -> Attempt:
-    claims, started_at_ms, ended_at_ms, outcome, reply = row
+    claims, started_at_ms, ended_at_ms, stage, outcome, reply = row
     return Attempt(
         claims=cast("int", claims),
         started_at_ms=cast("int", started_at_ms),
         ended_at_ms=cast("int", ended_at_ms),
+        stage=str(stage),
         outcome=str(outcome),
         reply=str(reply),
     )

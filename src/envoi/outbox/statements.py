@@ -233,12 +233,12 @@ class Sql:
         """Store what was tried."""
         rows = self.rows(
             "delivery_id BIGINT", "claims BIGINT", "started_at_ms BIGINT", "ended_at_ms BIGINT",
-            "outcome TEXT", "reply TEXT",
+            "stage TEXT", "outcome TEXT", "reply TEXT",
         )  # fmt: skip
         return f"""
             INSERT INTO envoi_attempt
-                (delivery_id, claims, started_at_ms, ended_at_ms, outcome, reply)
-            SELECT delivery_id, claims, started_at_ms, ended_at_ms, outcome, reply
+                (delivery_id, claims, started_at_ms, ended_at_ms, stage, outcome, reply)
+            SELECT delivery_id, claims, started_at_ms, ended_at_ms, stage, outcome, reply
             FROM {rows} AS r ORDER BY position"""
 
     @cached_property

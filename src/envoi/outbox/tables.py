@@ -223,6 +223,7 @@ attempt = Table(
     _int("claims"),
     _ms("started_at_ms"),
     _ms("ended_at_ms"),
+    _text("stage"),
     _text("outcome"),
     _text("reply"),
 )

@@ -433,6 +433,7 @@ def upgrade() -> None:
         sa.Column("claims", sa.Integer(), server_default="0", nullable=False),
         sa.Column("started_at_ms", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("ended_at_ms", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("stage", sa.Text(), server_default="", nullable=False),
         sa.Column("outcome", sa.Text(), server_default="", nullable=False),
         sa.Column("reply", sa.Text(), server_default="", nullable=False),
         sa.ForeignKeyConstraint(
