@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlite3 import Connection as SqliteConnection
 
     from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy.engine.interfaces import DBAPIConnection
 
 _SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 # A pool larger than this means something leaks; the worker and a page need one or two each.
@@ -127,7 +128,8 @@ class Database:
         """
         with self._begun(is_write=True, is_synced=True) as connection:
             if self.dialect == "postgresql":
-                # Two processes that start together upgrade one after the other.
+                # Two processes that start together upgrade one after the other, however long.
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
             if self.schema:
                 connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
@@ -171,7 +173,7 @@ class Database:
             self.close()
 
     def _made(self, *, is_synced: bool) -> "Engine":
-        from sqlalchemy import create_engine  # noqa: PLC0415 # 0.16 s and 37 MB, only when used
+        from sqlalchemy import create_engine, event  # noqa: PLC0415 # 0.16 s and 37 MB, only when used
 
         if self.dialect == "sqlite":
             return self._made_sqlite(is_synced=is_synced)
@@ -182,6 +184,15 @@ class Database:
             pool_timeout=POOL_WAIT_S,
             pool_pre_ping=True,
         )
+
+        @event.listens_for(engine, "connect")
+        def set_up(raw: "DBAPIConnection", _record: object) -> None:  # pyright: ignore[reportUnusedFunction] # the decorator registers it
+            # Without it a lock that somebody forgot would hold up the application for ever.
+            cursor = raw.cursor()
+            cursor.execute(f"SET lock_timeout = {self.busy_timeout_ms}")
+            cursor.close()
+            raw.commit()
+
         if self.schema:
             engine = engine.execution_options(schema_translate_map={None: self.schema})
         return engine
