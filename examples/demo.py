@@ -266,7 +266,7 @@ def _under_way(mailer: Mailer) -> bool:
 
 def _delivery_table(listed: Sequence[Listed]) -> Table:
     table = Table(title="Every kind, sent through a real SMTP server", title_justify="left")
-    for heading in ("kind", "recipient", "because he or she", "subject", "the relay's reply"):
+    for heading in ("kind", "recipient", "because", "subject", "the relay's reply"):
         table.add_column(heading, overflow="fold")
     for row in listed:
         delivery = row.delivery
@@ -278,7 +278,7 @@ def _delivery_table(listed: Sequence[Listed]) -> Table:
 
 def _skipped_table(outcome: Outcome) -> Table:
     table = Table(title="Considered and not told", title_justify="left")
-    for heading in ("event", "sender", "person", "because he or she"):
+    for heading in ("event", "sender", "person", "because"):
         table.add_column(heading, overflow="fold")
     for passed in outcome.skipped:
         cells = (passed.event_id, passed.sender, passed.name, passed.because)

@@ -49,7 +49,8 @@ class _Options:
     last_name: Annotated[str | None, typer.Option(help="Family name.")] = None
     admin: Annotated[bool | None, typer.Option("--admin/--no-admin", help="Administrator.")] = None
     active: Annotated[
-        bool | None, typer.Option("--active/--inactive", help="Whether he is told of anything.")
+        bool | None,
+        typer.Option("--active/--inactive", help="Whether this user is told of anything."),
     ] = None
     locale: Annotated[str | None, typer.Option(help="Such as de or pt_BR.")] = None
     time_zone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin.")] = None
@@ -86,7 +87,7 @@ class _SetOptions(_Options):
         field(default_factory=list[str])
     )
     primary_email: Annotated[
-        str, typer.Option("--primary-email", help="Which of his addresses mail goes to.")
+        str, typer.Option("--primary-email", help="Which of the addresses mail goes to.")
     ] = ""
 
 
@@ -156,7 +157,7 @@ def add(ctx: typer.Context, options: _AddOptions) -> None:
 def change(ctx: typer.Context, options: _SetOptions) -> None:
     """Change a user; what is not named stays.
 
-    --email replaces all his addresses.
+    --email replaces all addresses of the user.
     """
     typed = options.typed()
     if options.login is not None:
@@ -180,7 +181,7 @@ def change(ctx: typer.Context, options: _SetOptions) -> None:
 def remove(
     ctx: typer.Context, who: Who, application: Application = "main", yes: Yes = False
 ) -> None:
-    """Remove a user; mail and decisions that name him stay."""
+    """Remove a user; mail and decisions that name the user stay."""
     screen = call_of(ctx).screen
     with _writing(ctx, application) as (_, tx):
         user = find_user(tx, application, who)
@@ -217,7 +218,7 @@ def show_all(ctx: typer.Context, options: _ListOptions) -> None:
 def show(
     ctx: typer.Context, who: Who, application: Application = "main", as_json: Json = False
 ) -> None:
-    """Show one user with all his addresses and groups."""
+    """Show one user with all addresses and groups."""
     with call_of(ctx).mailer() as mailer, mailer.parts.outbox.reading() as tx:
         known_application(mailer.parts.settings, application)
         user = find_user(tx, application, who)
@@ -228,7 +229,7 @@ def show(
 
 
 def user_form(user: UserRecord) -> dict[str, object]:
-    """Return a user as JSON shows him."""
+    """Return a user as JSON shows it."""
     return {
         "id": user.id,
         "login": user.login,
@@ -267,7 +268,7 @@ def show_user(screen: Screen, user: UserRecord) -> None:
         problem = f", unusable: {address.problem}" if address.problem else ""
         screen.pairs({"address": f"{address.text}{primary}{problem}"})
     if not user.addresses:
-        screen.pairs({"address": "none: he is skipped by name"})
+        screen.pairs({"address": "none: skipped by name"})
 
 
 @contextmanager
