@@ -124,6 +124,21 @@ def test_a_refused_mail_is_shown_with_the_relays_words(mail_home, relay):
     assert "ATTEMPT" in shown.out
 
 
+def test_mail_that_the_relay_cannot_carry_says_why_it_is_held(home):
+    with FaultyRelay(RelayTraits(extensions=("PIPELINING",))) as relay:
+        home.set(outbox={"url": "sqlite:///envoi.db"}, smtp={
+            "host": "127.0.0.1", "port": relay.port, "tls": "none",
+        })  # fmt: skip
+        send(home, "zoë@example.org")
+        home.run("work", "--once")
+
+    shown = home.run("outbox", "show", "1", "--json").json
+
+    assert shown["state"] == "held"
+    assert shown["held_because"] == shown["last_reply"]
+    assert "SMTPUTF8" in shown["held_because"]
+
+
 def test_run_delivers_until_sigterm_and_ends_with_0(mail_home, relay):
     with running(mail_home, "run") as call:
         send(mail_home, "ann@example.org")

@@ -38,6 +38,21 @@ def test_a_list_is_one_object_per_delivery(any_home):
     assert isinstance(listed["created_at_ms"], int)
 
 
+def test_held_mail_says_why_and_keeps_its_moment(any_home):
+    send(any_home, "ann@example.org")
+    before = any_home.run("outbox", "show", "1", "--json").json
+    any_home.run("outbox", "release", "1")
+    released = any_home.run("outbox", "show", "1", "--json").json
+    any_home.run("outbox", "hold", "1")
+
+    after = any_home.run("outbox", "show", "1").out
+
+    assert before["held_because"] == "no relay was configured when it was stored"
+    assert (released["held_because"], released["settled_at_ms"]) == (None, None)
+    assert released["created_at_ms"] == before["created_at_ms"]
+    assert "state:         held: by hand" in after
+
+
 def test_lists_are_filtered_and_paged(home):
     send(home, "a@example.org", "b@example.org", "c@example.org")
     home.run("outbox", "cancel", "2")

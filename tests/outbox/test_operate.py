@@ -64,8 +64,8 @@ def test_named_rows_are_all_answered(outbox):
 )
 def test_a_condition_finds_what_it_says(outbox, query):
     stored(outbox, [a_delivery("eve@example.org")])
-    chosen = a_delivery(transport="bulk", state=State.HELD, created_at_ms=NOW + 1)
-    stored(outbox, [chosen], kind="alarm", application="wiki")
+    chosen = a_delivery(transport="bulk", state=State.HELD)
+    stored(outbox, [chosen], kind="alarm", application="wiki", date_ms=NOW + 1)
 
     answers = outbox.operate(Move.CANCEL, Query(**query), NOW)
 
@@ -139,3 +139,12 @@ def test_mail_released_after_a_week_is_as_patient_as_new_mail(outbox):
     outbox.operate(Move.RELEASE, Query(), NOW)
 
     assert claimed(outbox)[0].delivery.created_at_ms == NOW
+
+
+def test_a_release_does_not_change_when_mail_was_stored(outbox):
+    stored(outbox, [a_delivery(state=State.HELD)])
+
+    outbox.operate(Move.RELEASE, Query(), NOW + 9)
+
+    assert [item.stored_at_ms for item in listed(outbox, since_ms=NOW)] == [NOW]
+    assert listed(outbox, since_ms=NOW + 1) == []

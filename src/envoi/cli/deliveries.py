@@ -23,7 +23,7 @@ def row_of(listed: Listed) -> tuple[object, ...]:
         listed.subject,
         listed.kind,
         listed.attempts,
-        local(delivery.created_at_ms),
+        local(listed.stored_at_ms),
         listed.last_reply or "-",
     )
 
@@ -51,11 +51,24 @@ def form_of(listed: Listed) -> dict[str, object]:
         "refusals": delivery.refusals,
         "last_reply": listed.last_reply or None,
         "worker": listed.worker or None,
-        **both("created_at", delivery.created_at_ms),
+        **both("created_at", listed.stored_at_ms),
         **both("due_at", delivery.due_at_ms if delivery.state in _WAITING else 0),
-        **both("settled_at", listed.settled_at_ms),
+        **both("settled_at", _settled_at_ms(listed)),
         **both("expires_at", delivery.expires_at_ms),
     }
+
+
+def held_because(shown: Shown) -> str:
+    """Return why a delivery is held, in words; empty when it is not."""
+    listed, last = shown.listed, shown.attempts[-1:]
+    if listed.delivery.state is not State.HELD:
+        return ""
+    if not listed.settled_at_ms:
+        return "no relay was configured when it was stored"
+    # Only a worker writes an attempt; a hand that holds leaves the last one as it was.
+    if last and last[0].outcome == "hold" and last[0].reply == listed.last_reply:
+        return last[0].reply
+    return "by hand"
 
 
 def attempt_form(attempt: Attempt) -> dict[str, object]:
@@ -70,22 +83,29 @@ def attempt_form(attempt: Attempt) -> dict[str, object]:
     }
 
 
+def _settled_at_ms(listed: Listed) -> int:
+    # What waits or is under way was written too, the last time that it was given back.
+    is_open = listed.delivery.state in _WAITING or listed.delivery.state is State.SENDING
+    return 0 if is_open else listed.settled_at_ms
+
+
 def show_delivery(screen: Screen, shown: Shown) -> None:
     """Print a delivery, its attempts and its words, secrets masked."""
     listed, message = shown.listed, shown.message
     delivery = listed.delivery
     name = f" ({delivery.name})" if delivery.name else ""
+    held = held_because(shown)
     screen.pairs({
         "delivery": f"{delivery.id}, event {delivery.event_id}, message {delivery.message_id}",
-        "state": delivery.state,
+        "state": f"{delivery.state}: {held}" if held else delivery.state,
         "recipient": f"{delivery.address}{name}",
         "because": f"{delivery.because} (sender {delivery.sender})",
         "kind": f"{listed.kind}, class {delivery.mail_class}, application {listed.application}",
         "from": f"{message.sender.name} <{message.sender.address}>".strip(),
         "subject": message.subject,
-        "stored": local(delivery.created_at_ms),
+        "stored": local(listed.stored_at_ms),
         "due": local(delivery.due_at_ms) if delivery.state in _WAITING else "-",
-        "settled": local(listed.settled_at_ms),
+        "settled": local(_settled_at_ms(listed)),
         "expires": local(delivery.expires_at_ms),
         "last reply": listed.last_reply or "-",
     })  # fmt: skip

@@ -9,7 +9,15 @@ import typer
 from envoi.addresses import parse_address
 from envoi.assembly import now_ms
 from envoi.cli.call import call_of
-from envoi.cli.deliveries import COLUMNS, attempt_form, every, form_of, row_of, show_delivery
+from envoi.cli.deliveries import (
+    COLUMNS,
+    attempt_form,
+    every,
+    form_of,
+    held_because,
+    row_of,
+    show_delivery,
+)
 from envoi.cli.exits import ExitCode
 from envoi.cli.moments import both, local, moment_typed
 from envoi.cli.presence import hint_at_delivery, live_workers, trouble
@@ -155,7 +163,8 @@ def show(
     if as_json:
         attempts = [attempt_form(attempt) for attempt in shown.attempts]
         more = {"raw": text} if raw else {"text": shown.message.text, "html": shown.message.html}
-        screen.document({**form_of(shown.listed), "attempt_list": attempts, **more})
+        held = {"held_because": held_because(shown) or None}
+        screen.document({**form_of(shown.listed), **held, "attempt_list": attempts, **more})
     elif raw:
         screen.block(text)
     else:

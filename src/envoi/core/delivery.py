@@ -282,7 +282,7 @@ class Delivery:
         transport: Name of the relay.
         state: Where it is.
         due_at_ms: Not before.
-        created_at_ms: When it was stored.
+        created_at_ms: When it was stored, or last released by hand: patience counts from here.
         expires_at_ms: Worthless after; 0 for never.
         claims: How often it was claimed; the fence of every settle.
         refusals: How often a relay asked for later.

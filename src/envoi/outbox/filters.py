@@ -59,7 +59,7 @@ def condition(dialect: str, query: Query) -> tuple[str, dict[str, object]]:
         "event_id": ("d.event_id = :event_id", query.event_id),
         "transport": ("d.transport = :transport", query.transport),
         "application": ("d.application = :application", query.application),
-        "since_ms": ("d.created_at_ms >= :since_ms", query.since_ms),
+        "since_ms": ("m.date_ms >= :since_ms", query.since_ms),
     }
     parts = [part for part, value in wanted.values() if value]
     params: dict[str, object] = {name: value for name, (_, value) in wanted.items() if value}

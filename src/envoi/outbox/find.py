@@ -15,7 +15,8 @@ from envoi.seams import Row, Tx
 
 _COLUMNS = ", ".join(f"d.{name.strip()}" for name in st.DELIVERY_COLUMNS.split(","))
 _LISTED = f"""
-    SELECT {_COLUMNS}, m.kind, m.subject, d.application, d.last_reply, d.settled_at_ms, d.worker,
+    SELECT {_COLUMNS}, m.kind, m.subject, d.application, d.last_reply, m.date_ms, d.settled_at_ms,
+        d.worker,
         (SELECT COUNT(*) FROM envoi_attempt a WHERE a.delivery_id = d.id)
     FROM envoi_delivery d JOIN envoi_message m ON m.id = d.message_id"""  # noqa: S608 # our own columns
 
@@ -30,6 +31,7 @@ class Listed:
         subject: Subject of its message, secrets masked.
         application: Whose it is.
         last_reply: The relay's last words about it, or ours.
+        stored_at_ms: When its words were; a delivery's own moment begins anew with a release.
         settled_at_ms: When its state was last written; 0 for never.
         worker: Who has it now; empty for nobody.
         attempts: How often it really had its turn.
@@ -40,6 +42,7 @@ class Listed:
     subject: str
     application: str
     last_reply: str
+    stored_at_ms: int
     settled_at_ms: int
     worker: str
     attempts: int
@@ -205,13 +208,14 @@ def waiting(
 
 
 def _listed(row: Row) -> Listed:
-    kind, subject, application, last_reply, settled_at_ms, worker, attempts = row[-7:]
+    kind, subject, application, last_reply, stored_at_ms, settled_at_ms, worker, attempts = row[-8:]
     return Listed(
-        delivery=records.delivery_of(row[:-7]),
+        delivery=records.delivery_of(row[:-8]),
         kind=str(kind),
         subject=str(subject),
         application=str(application),
         last_reply=str(last_reply),
+        stored_at_ms=cast("int", stored_at_ms),
         settled_at_ms=cast("int", settled_at_ms),
         worker=str(worker),
         attempts=cast("int", attempts),
