@@ -107,6 +107,31 @@ def test_check_finds_a_broken_template_and_a_broken_sender(home):
     assert "wrong senders: senders.ops" in ended.out
 
 
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [("no_such", "template: expected a known name"), ("message", "'title' is undefined")],
+)
+def test_check_finds_a_template_that_does_not_fit_its_sender(home, template, said):
+    home.set(outbox={"url": "sqlite:///envoi.db"},
+             senders__ops={"kind": "server_down", "recipients": ["admins"],
+                           "template": template})  # fmt: skip
+
+    ended = home.run("check")
+
+    assert ended.code == 1
+    assert "wrong senders: senders.ops.template (en): " in ended.out
+    assert said in ended.out
+    assert "senders.ops.template (de)" not in ended.out
+
+
+def test_check_is_content_with_a_template_that_fits_another_kind(home):
+    home.set(outbox={"url": "sqlite:///envoi.db"},
+             senders__ops={"kind": "new_user", "recipients": ["admins"],
+                           "template": "registration"})  # fmt: skip
+
+    assert home.run("check").code == 0
+
+
 def test_check_without_tables_says_which_command_makes_them(empty_home):
     empty_home.set(outbox={"url": "sqlite:///envoi.db"})
 
@@ -238,6 +263,8 @@ def test_kinds_in_a_table(home):
         (["pull_request", "--sender", "nobody"], "", 3, "--sender: expected one for pull_request"),
         (["pull_request", "--data", "-"], '{"facts": {}}', 2, "facts."),
         (["pull_request", "-A", "wiki"], "", 3, "application: expected one of main"),
+        (["pull_request", "--locale", "xx_YY"], "", 2, "locale: expected a locale"),
+        (["pull_request", "--time-zone", "Mars/X"], "", 2, "time_zone: expected a time zone"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

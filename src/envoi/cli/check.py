@@ -12,6 +12,7 @@ from envoi.cli.exits import ExitCode
 from envoi.cli.findings import Finding, Level
 from envoi.cli.screen import Screen
 from envoi.cli.typed import Json, examples
+from envoi.core.routing import Sender
 from envoi.errors import OutboxError, SettingsError, TemplateError
 from envoi.outbox import SchemaState
 from envoi.settings import Entry
@@ -75,6 +76,23 @@ def _of_senders(parts: Parts) -> Iterator[Finding]:
     yield Finding(Level.OK, "senders", f"{len(senders)}, {enabled} of them on")
     for problem in problems:
         yield Finding(Level.WRONG, "senders", str(problem))
+    for sender in senders:
+        if sender.template_name != sender.kind:
+            yield from _of_template(parts, sender)
+
+
+def _of_template(parts: Parts, sender: Sender) -> Iterator[Finding]:
+    """Say in the first language where it fails that a borrowed template does not fit the kind."""
+    where = f"senders.{sender.name}.template"
+    identity = parts.identity("main")
+    for locale in locales_of(parts.catalogue):
+        try:
+            parts.templates.prove(
+                sender.kind, locale, identity.time_zone, identity, sender.template_name
+            )
+        except TemplateError as err:
+            yield Finding(Level.WRONG, "senders", f"{where} ({locale}): {err}")
+            return
 
 
 def _of_kinds(parts: Parts) -> Iterator[Finding]:
@@ -162,4 +180,4 @@ def _show(screen: Screen, entries: tuple[Entry, ...], findings: tuple[Finding, .
         screen.state(finding.level, f"{finding.about}: {finding.said}{advice}")
     wrong = sum(finding.level is Level.WRONG for finding in findings)
     warnings = sum(finding.level is Level.WARNING for finding in findings)
-    screen.note(f"{wrong} wrong, {warnings} warnings")
+    screen.note(f"{wrong} wrong, {warnings} warning{'' if warnings == 1 else 's'}")

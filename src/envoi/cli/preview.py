@@ -18,6 +18,7 @@ from envoi.core.message import Audible, Message, Stamp, compose, context
 from envoi.core.people import Address, Person
 from envoi.core.routing import Because, Selector, SelectorType, Sender, Why
 from envoi.core.wire import raw_masked, spoken, words_of
+from envoi.directory.typed import checked_locale, checked_time_zone
 from envoi.errors import InputError, NotFoundError
 
 # Where the reader of a preview would live; the domain is reserved for examples (RFC 2606).
@@ -98,7 +99,10 @@ def _composed(parts: Parts, kind: Kind, options: _Options) -> tuple[Message, Bec
     sender = _sender(parts, kind, options.sender)
     actor = Person(id=f"preview:{event.actor}", login=event.actor) if event.actor else None
     audible = Audible(event=event, kind=kind, actor=actor, identity=identity)
-    voice = (options.locale or identity.locale, options.time_zone or identity.time_zone)
+    voice = (
+        checked_locale(options.locale) or identity.locale,
+        checked_time_zone(options.time_zone) or identity.time_zone,
+    )
     stamp = Stamp(uid=parts.fresh_uid(), now_ms=now_ms())
     message = compose(audible, sender, voice, parts.templates.render, stamp).message
     selector = sender.recipients[0]

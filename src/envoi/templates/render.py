@@ -126,11 +126,19 @@ class Templates:
         locale: str = "en",
         time_zone: str = "UTC",
         identity: Identity | None = None,
+        template: str = "",
     ) -> Words:
         """Return the words of a kind's sample, having rendered its other two forms as well.
 
         The other forms are those that a sample does not show: secrets masked, as the log has
         them, and every optional fact left out.
+
+        Args:
+            kind: Whose sample.
+            locale: Of the reader.
+            time_zone: Of the reader.
+            identity: Who speaks; None: somebody made up.
+            template: Which one a sender uses for the kind; empty: the kind's own.
 
         Raises:
             TemplateError: One of the three, or a personal block, does not render, or a
@@ -149,10 +157,10 @@ class Templates:
             for name, value in facts.items()
         }
         for shown in (mask_facts(found, facts), bare):
-            self.render(kind, locale, time_zone, context_of(audible, shown))
+            self.render(template or kind, locale, time_zone, context_of(audible, shown))
         for why in Why:
             self._block(Because(why, "example"), audible.identity.name, self._desk.language)
-        return self.render(kind, locale, time_zone, context_of(audible, facts))
+        return self.render(template or kind, locale, time_zone, context_of(audible, facts))
 
     def sources(self, template: str, locale: str = "en") -> Mapping[str, Path]:
         """Return the file that each part of a template comes from, and the layout's."""
