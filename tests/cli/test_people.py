@@ -5,6 +5,24 @@ import json
 import pytest
 
 
+def test_a_user_is_named_by_the_id_that_the_list_shows(home):
+    home.run("user", "add", "ann", "--email", "ann@example.org")
+    user_id = home.run("user", "list").out.splitlines()[1].split()[0]
+
+    assert home.run("user", "show", user_id, "--json").json["login"] == "ann"
+    assert home.run("user", "set", user_id, "--inactive").code == 0
+    assert home.run("user", "remove", user_id, "--yes").code == 0
+
+
+def test_explain_of_a_number_never_means_the_user_in_that_row(home):
+    home.run("user", "add", "ann", "--email", "ann@example.org")
+    home.run("user", "add", "bob", "--email", "bob@example.org")
+    home.run("notify", "message", "--to-role", "recipients=bob", "-f", "title=x", "-f", "body=y")
+
+    assert home.run("explain", "bob").code == 0
+    assert home.run("explain", "2").code == 3
+
+
 def test_a_user_is_added_shown_changed_and_removed(any_home):
     added = any_home.run("user", "add", "ann", "email=ann@example.org", "--first-name", "Ann",
                          "--last-name", "Lee", "admin=yes", "--json")  # fmt: skip

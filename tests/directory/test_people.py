@@ -210,13 +210,42 @@ def test_a_removed_user_is_gone_with_all_that_is_his(tx):
 def test_a_user_is_found_by_everything_that_names_him(tx):
     ann = people.add_user(tx, "main", ANN, now_ms=7).user
 
-    for who in ("ann", "ANN", "ann@EXAMPLE.org", "ann@old.test", ann.id, ann.person_id):
+    for who in (
+        "ann",
+        "ANN",
+        "ann@EXAMPLE.org",
+        "ann@old.test",
+        ann.id,
+        ann.person_id,
+        str(ann.id),
+    ):
         assert people.find_user(tx, "main", who) == ann
+
+
+def test_a_login_of_digits_is_found_before_the_user_in_that_row(tx):
+    first = add(tx, "ann", "ann@example.org")
+    digits = add(tx, str(first.id), "digits@example.org")
+
+    assert people.find_user(tx, "main", str(first.id)) == digits
 
 
 @pytest.mark.parametrize(
     "who",
-    ["", "a\x00", "\ud800", "user:999999999999", "x@y.test", "@", 0, -1, 10**30, "%"],
+    [
+        "",
+        "a\x00",
+        "\ud800",
+        "user:999999999999",
+        "x@y.test",
+        "@",
+        0,
+        -1,
+        10**30,
+        "%",
+        "0",
+        "9" * 30,
+        "\u0661",
+    ],
     ids=ascii,
 )
 def test_nobody_is_found_by_anything_else(tx, who):

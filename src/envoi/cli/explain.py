@@ -12,6 +12,7 @@ from envoi.cli.moments import both, local
 from envoi.cli.screen import Screen
 from envoi.cli.typed import Application, Json, examples
 from envoi.directory.people import find_user
+from envoi.directory.typed import login_key
 from envoi.errors import AddressError, InputError, NotFoundError
 from envoi.outbox.explain import Chosen, Explained, PassedOver, explain_event, explain_person
 from envoi.outbox.filters import Query
@@ -86,6 +87,9 @@ def _names_of(tx: Tx, name: str, application: str) -> list[str]:
         return [_spelled(name)]
     except InputError:  # several users have this address
         return [_spelled(name)]
+    # A number asks for an event, unless somebody is called so: never for the user in that row.
+    if name.isdecimal() and login_key(user.login) != login_key(name):
+        return [name]
     return list(dict.fromkeys([user.login, *(address.text for address in user.addresses)]))
 
 
@@ -145,7 +149,8 @@ def _show_event(screen: Screen, explained: Explained, replies: dict[int, str]) -
         screen.table(_COLUMNS, rows)
     elif explained.is_routed:
         screen.note(
-            "nobody was considered: no sender that is on speaks for it (`envoi senders list`)"
+            "nobody was considered: no sender that is on speaks for it, or those that do name "
+            "nobody (`envoi senders list`)"
         )
 
 

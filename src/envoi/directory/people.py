@@ -99,8 +99,8 @@ def find_user(tx: Tx, application: str, who: str | int) -> UserRecord:
     Args:
         tx: An open transaction.
         application: Whose user he is.
-        who: A row id as a number, a person id (`user:000000000007`), a login or an address. A
-            login is tried before an address.
+        who: A row id as a number or in digits, a person id (`user:000000000007`), a login or an
+            address. A login is tried before an address, and both before digits.
 
     Raises:
         NotFoundError: Nobody is called so.
@@ -198,7 +198,10 @@ def _ids_named(tx: Tx, application: str, who: str) -> list[int]:
         return [user_id]
     key = login_key(who)
     found = statements.ids_by_login(tx, application, [key])
-    return [found[key]] if found else _ids_with(tx, application, who)
+    if found:
+        return [found[key]]
+    is_number = who.isascii() and who.isdecimal() and len(who) <= len(str(MAX_ID))
+    return _ids_numbered(int(who)) if is_number else _ids_with(tx, application, who)
 
 
 def _ids_with(tx: Tx, application: str, text: str) -> list[int]:
