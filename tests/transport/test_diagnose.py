@@ -126,6 +126,39 @@ def test_a_refused_sender_is_the_last_step(relay):
     assert "noreply@example.org" in last.advice
 
 
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault.MAIL_530, ["smtp.username", "smtp.password"]),
+        (Fault.MAIL_451, ["try again"]),
+        (Fault.MAIL_550, ["application.from", "smtp.mail_from"]),
+    ],
+)
+def test_a_refused_mail_command_comes_with_what_to_do(relay, fault, words):
+    relay.messages.play([fault])
+
+    last = walk(options(relay.port))[-1]
+
+    assert (last.name, last.is_ok) == ("MAIL", False)
+    assert [word for word in words if word not in last.advice] == []
+
+
+@pytest.mark.parametrize(
+    ("mechanisms", "said", "advice"),
+    [((), "offers no sign-in", "smtp.tls = starttls"),
+     (("XOAUTH2",), "offers XOAUTH2, none of PLAIN, LOGIN, CRAM-MD5", "at the relay")],
+    ids=["none", "unknown ones"],
+)  # fmt: skip
+def test_a_relay_without_a_mechanism_in_common_comes_with_what_to_do(mechanisms, said, advice):
+    traits = RelayTraits(username="ann", password=PASSWORD, mechanisms=mechanisms)
+    with FaultyRelay(traits) as relay:
+        last = walk(options(relay.port, username="ann", password=Word(PASSWORD)))[-1]
+
+    assert (last.name, last.is_ok) == ("AUTH", False)
+    assert said in last.said
+    assert advice in last.advice
+
+
 def test_a_port_that_nobody_listens_at():
     with FaultyRelay() as relay:
         port = relay.port

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from envoi.core.delivery import Stage
-from envoi.transport.advice import auth_trouble, trouble
+from envoi.transport.advice import TroubleError, auth_trouble, trouble
 from envoi.transport.dialogue import Dialogue
 from envoi.transport.options import RelayOptions
 from envoi.transport.reply import Answer
@@ -38,12 +38,7 @@ def sign_in(dialogue: Dialogue, options: RelayOptions, offered: tuple[str, ...])
     """
     names = _choose(options.auth, offered, is_secure=dialogue.is_secure)
     if not names:
-        raise trouble(
-            Stage.AUTH,
-            f"the relay offers no sign-in that we know (only: {', '.join(offered) or 'none'})",
-            "set smtp.tls = starttls where AUTH is offered in TLS only, or empty smtp.username",
-            needs_operator=True,
-        )
+        raise _no_way(offered, is_secure=dialogue.is_secure)
     password = options.password.reveal()
     answer = Answer(504, (b"",))
     for name in names:
@@ -62,6 +57,18 @@ def _choose(forced: tuple[str, ...], offered: tuple[str, ...], *, is_secure: boo
     # first only where the wire is open.
     ranking = ("PLAIN", "LOGIN", "CRAM-MD5") if is_secure else ("CRAM-MD5", "PLAIN", "LOGIN")
     return [name for name in ranking if name in offered]
+
+
+def _no_way(offered: tuple[str, ...], *, is_secure: bool) -> TroubleError:
+    if offered:
+        because = f"the relay offers {', '.join(offered)}, none of {', '.join(_MECHANISMS)}"
+        advice = "allow one of these at the relay for this account"
+    else:
+        because = "the relay offers no sign-in"
+        advice = "take the port where it does (mostly 587), or empty smtp.username"
+        if not is_secure:
+            advice = "set smtp.tls = starttls where AUTH is offered in TLS only, or " + advice
+    return trouble(Stage.AUTH, because, advice, needs_operator=True)
 
 
 def _plain(dialogue: Dialogue, username: str, password: str) -> Answer:

@@ -16,6 +16,7 @@ from envoi.core.people import Address
 from envoi.transport.advice import TroubleError
 from envoi.transport.dialogue import Dialogue
 from envoi.transport.options import RelayOptions
+from envoi.transport.reply import Answer
 from envoi.transport.smtp import Door, Hello, Place, make_context
 
 # OpenSSL's X509_V_FLAG_NO_CHECK_TIME, to read an expired certificate's dates; Python names it not.
@@ -117,10 +118,22 @@ def _mail_step(dialogue: Dialogue, mail_from: Address | None) -> Step:
     answer = dialogue.ask(Stage.MAIL, f"MAIL FROM:<{mail_from or ''}>")
     said = f"{answer.code} {dialogue.scrubber.text(answer)}".rstrip()
     if not answer.is_positive:
-        advice = f"the relay does not take mail from {mail_from or 'the null sender'} this way"
-        return Step(name="MAIL", is_ok=False, said=said, advice=advice)
+        return Step(name="MAIL", is_ok=False, said=said, advice=_mail_advice(answer, mail_from))
     dialogue.ask(Stage.MAIL, "RSET")
     return Step(name="MAIL", is_ok=True, said=f"{said}; taken back, nothing was sent")
+
+
+def _mail_advice(answer: Answer, mail_from: Address | None) -> str:
+    # RFC 4954 6: 530 is the code for "authentication required".
+    if answer.code == 530:  # noqa: PLR2004 # SMTP's own number
+        return "the relay wants a sign-in: set smtp.username and smtp.password"
+    if answer.code < 500:  # noqa: PLR2004 # as above
+        return "the relay cannot take mail just now: try again, and see its log"
+    sender = mail_from or "the null sender"
+    return (
+        f"the relay takes no mail from {sender}: set application.from or smtp.mail_from to an "
+        "address that it sends for, or allow this machine there"
+    )
 
 
 def _hello_step(hello: Hello) -> Step:
