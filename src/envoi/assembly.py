@@ -147,11 +147,12 @@ def kinds_of(modules: Iterable[str], folder: Path) -> tuple[Kind, ...]:
     for name in modules:
         try:
             kinds += _kinds_in(name, folder)
-        except (ImportError, TypeError, ValueError) as err:
+        # SystemExit: a script named by mistake; a module is somebody else's code and may do
+        # anything, and none of it is a defect of Envoi.
+        except (Exception, SystemExit) as err:  # noqa: BLE001 # see above
             expected = "a module with KINDS, a list of envoi.Kind"
-            problems.append(
-                Problem(where=f"templates.modules.{name}", expected=expected, got=str(err))
-            )
+            got = str(err) if isinstance(err, ImportError | ValueError) else repr(err)
+            problems.append(Problem(where=f"templates.modules.{name}", expected=expected, got=got))
     if problems:
         raise SettingsError(tuple(problems))
     return tuple(kinds)
@@ -162,9 +163,12 @@ def _kinds_in(name: str, folder: Path) -> list[Kind]:
         # A command does not run in the application's folder, the settings file lies there.
         sys.path.insert(0, str(folder))
     found = getattr(importlib.import_module(name), "KINDS", None)
-    kinds = [kind for kind in found if isinstance(kind, Kind)] if found else []
-    if not kinds:
-        raise ValueError("it has no KINDS")
+    if not found:
+        raise ValueError("one without KINDS")
+    kinds = list(found)
+    strange = [type(kind).__name__ for kind in kinds if not isinstance(kind, Kind)]
+    if strange:
+        raise ValueError(f"KINDS that holds {', '.join(strange)}")
     return kinds
 
 

@@ -39,7 +39,15 @@ def test_kinds_of_a_module_beside_the_settings_are_known_to_every_process(
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("no_such_module", None), ("empty_kinds", "KINDS = []"), ("odd_kinds", "KINDS = 5")],
+    [
+        ("no_such_module", None),
+        ("empty_kinds", "KINDS = []"),
+        ("odd_kinds", "KINDS = 5"),
+        ("mixed_kinds", "KINDS = [1, 'two']"),
+        ("raising_kinds", "raise RuntimeError('boom')"),
+        ("leaving_kinds", "raise SystemExit(3)"),
+        ("broken_kinds", "KINDS = ["),
+    ],
 )
 def test_module_without_kinds_is_a_problem_that_names_it(make_mailer, tmp_path, name, text):
     if text is not None:
