@@ -18,9 +18,13 @@ from typer.exceptions import TyperException
 import envoi
 from envoi import journal
 from envoi.cli.program import program
+from envoi.core.condition import Operator
 from envoi.core.delivery import TRANSITIONS
 from envoi.core.message import Message
+from envoi.core.routing import SelectorType
+from envoi.core.rules import SENDER_KEYS, merged, read_senders
 from envoi.settings.table import ROWS
+from envoi.templates.catalogue import Catalogue
 from tests import pages
 from tests.desk import ROOT, open_desk
 
@@ -259,6 +263,29 @@ def test_a_key_in_a_sentence_exists(page):
     known = KEYS | {f"{key}_file" for key in KEYS} | {fact.value for fact in journal.Fact}
 
     assert named <= known
+
+
+def test_senders_page_names_every_key_operator_and_selector_and_its_example_fits():
+    page = ROOT / "docs" / "reference" / "senders.md"
+    example = next(block for block in BLOCKS if block.page == page and block.language == "toml")
+    rows = re.findall(r"^\| `([\w@.]+)", page.read_text("utf-8"), re.MULTILINE)
+    words = {*SENDER_KEYS, *Operator, *SelectorType} - {SelectorType.ADDRESS}
+    kinds = Catalogue.shipped().kinds()
+    shipped = Catalogue.shipped().sender_tables()
+    senders, problems = read_senders(
+        merged((shipped, tomllib.loads(example.code)["senders"])), kinds
+    )
+
+    assert set(rows) == words | {"ann@example.org"}
+    assert problems == ()
+    assert "guessing" in {sender.name for sender in senders}
+
+
+@pages_named(DOCS)
+def test_a_path_of_the_source_in_a_sentence_is_there(page):
+    said = re.findall(r"`(src/[\w/.-]+)`", page.read_text("utf-8"))
+
+    assert [path for path in said if "LANG" not in path and not (ROOT / path).exists()] == []
 
 
 # Names of files that look like a section with a key.

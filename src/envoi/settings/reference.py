@@ -37,7 +37,7 @@ _TITLES = {
 _SENDERS = """\
 ## `[senders.NAME]`
 
-A rule of who is told of what; its keys are described with the senders.
+A rule of who is told of what; its keys: [senders](senders.md).
 `ENVOI_SENDERS__NAME__ENABLED` turns one on or off.
 """
 
