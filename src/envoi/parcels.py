@@ -11,7 +11,8 @@ from functools import partial
 from envoi.assembly import Parts
 from envoi.core.delivery import Delivery, Failed, Suppress, Verdict
 from envoi.core.message import Composed
-from envoi.core.people import Address
+from envoi.core.mime import addresses
+from envoi.core.people import Address, Mailbox
 from envoi.core.wire import Prepared, needs_utf8, prepare, splice, words_of
 from envoi.outbox.claim import Claim
 from envoi.seams import Capabilities, Parcel, Tx
@@ -60,7 +61,13 @@ class Parcels:
         )
 
     def _wire(self, composed: Composed, delivery: Delivery, relay: Capabilities) -> bytes:
-        return splice(self._prepare(composed, delivery, relay), delivery)
+        prepared = self._prepare(composed, delivery, relay)
+        octets = splice(prepared, delivery)
+        if self._guard.redirect is None:
+            return octets
+        # To shows nobody of a hidden copy, and several of a mail to several.
+        meant = (Mailbox(delivery.address),)
+        return addresses("X-Original-To", meant, utf8=prepared.utf8).encode() + octets
 
     def _prepare(self, composed: Composed, delivery: Delivery, relay: Capabilities) -> Prepared:
         # Only a mail that needs it may hold raw UTF-8 in its header (RFC 6531 3.1).

@@ -228,6 +228,40 @@ def test_capture_puts_mail_into_a_folder_and_sends_nothing(mail_home, relay):
     )
 
 
+def test_a_folder_that_cannot_be_is_no_trouble_of_the_relay(mail_home):
+    send(mail_home, "ann@example.org")
+    (mail_home.folder / "file").write_text("")
+
+    ended = mail_home.run("work", "--once", "--capture", str(mail_home.folder / "file"))
+
+    assert ended.code == 2
+    assert "error: --capture: expected a folder, got" in ended.err
+    assert mail_home.run("outbox", "stats", "--json").json["relays_down"] == []
+
+
+def test_an_outage_that_is_older_than_work_once_ends_it_with_1(mail_home, relay):
+    send(mail_home, "ann@example.org", "ben@example.org")
+    relay.connections.play(["greet_421"], then="greet_421")
+    mail_home.run("work", "--once")
+    relay.connections.play([""], then="greet_421")
+    relay.messages.play([], then="mail_421")
+
+    ended = mail_home.run("work", "--once")
+
+    assert ended.code == 1
+
+
+def test_the_guard_is_warned_of_at_the_start(mail_home, relay):
+    mail_home.set(outbox={"url": "sqlite:///envoi.db"}, smtp={
+        "host": "127.0.0.1", "port": relay.port, "tls": "none",
+    }, guard={"allow": ["@example.org"], "redirect": "staging@example.org"})  # fmt: skip
+
+    ended = mail_home.run("work", "--once")
+
+    assert "all mail goes to staging@example.org instead" in ended.err
+    assert "only addresses that guard.allow names receive mail" in ended.err
+
+
 def test_while_somebody_captures_mail_is_not_held(home):
     folder = home.folder / "caught"
     with running(home, "run", "--capture", str(folder)) as call:

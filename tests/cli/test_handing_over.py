@@ -147,7 +147,7 @@ def test_lines_are_utf8(home):
 
     assert ended.code == 2
     assert "line 1: not stored: line: expected UTF-8, got byte 0xff" in ended.err
-    assert "1 events stored" in ended.out
+    assert "1 event stored" in ended.out
 
 
 def test_a_mail_of_words_with_everything(home):

@@ -390,6 +390,25 @@ class TestGuard:
             "eva <eva@example.test>",
         }
 
+    def test_a_redirected_mail_names_whom_each_copy_was_for(self, make_mailer, faulty_relay):
+        mailer = make_mailer(
+            smtp={"host": "127.0.0.1", "port": faulty_relay.port},
+            guard={"redirect": "staging@example.test"},
+        )
+        box = {name: Mailbox(parse_address(f"{name}@x.test")) for name in ("a", "b", "c")}
+        mail = ReadyMail(to=(box["a"], box["b"]), bcc=(box["c"],), subject="Hi", text="Hello")
+
+        mailer.send(mail)
+        deliver(mailer)
+
+        kept = faulty_relay.ledger.kept
+        assert {m.recipient for m in kept} == {"staging@example.test"}
+        assert sorted(m.message["X-Original-To"] for m in kept) == [
+            "a@x.test",
+            "b@x.test",
+            "c@x.test",
+        ]
+
 
 class TestReadyMade:
     def test_shows_to_and_cc_to_all_and_bcc_to_nobody(self, mailer, faulty_relay):

@@ -11,6 +11,7 @@ from itertools import islice
 
 from envoi.cli.exits import ExitCode
 from envoi.cli.screen import Screen
+from envoi.cli.typed import counted
 from envoi.errors import EnvoiError, InputError, NotStoredError, OutboxError
 from envoi.mailer import Receipt, Stored
 from envoi.outbox import Outbox
@@ -162,8 +163,9 @@ def tell(screen: Screen, tally: Tally, words: str, *, as_json: bool) -> None:
         screen.document(_form(tally))
     else:
         screen.line(
-            f"{tally.stored} {words} stored, {tally.repeated} stored before, "
-            f"{len(tally.refused)} not stored; {tally.deliveries} deliveries"
+            f"{counted(tally.stored, words.removesuffix('s'), words)} stored, "
+            f"{tally.repeated} stored before, {len(tally.refused)} not stored; "
+            f"{counted(tally.deliveries, 'delivery', 'deliveries')}"
         )
     if tally.stopped:
         screen.note(

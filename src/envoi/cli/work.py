@@ -5,6 +5,7 @@ within `delivery.drain_s`, the rest is given back, and the exit code is 0. The s
 process at once; what was under way is then in doubt and is tried again (DESIGN 4.7).
 """
 
+import os
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,10 +22,13 @@ from envoi.cli import logs
 from envoi.cli.call import Call, call_of, outbox_file
 from envoi.cli.exits import ExitCode
 from envoi.cli.logs import LogLevel
+from envoi.cli.presence import trouble
 from envoi.cli.typed import examples
+from envoi.errors import InputError
 from envoi.journal import Fact
 from envoi.mailer import Mailer
 from envoi.seams import Carrier
+from envoi.settings import Guard
 from envoi.transport.capture import folder_carrier
 from envoi.worker import Worker
 
@@ -121,12 +125,32 @@ def _deliver(call: Call, capture: Path | None, *, is_once: bool) -> None:
         if capture is None and not mailer.parts.settings.smtp.host:
             logs.warn("smtp.host is not set: mail is kept as held; --capture FOLDER shows it")
         if capture is not None:
+            _make_folder(capture)
             logs.warn(f"nothing is sent: mail goes to the folder {capture}")
+        _warn_of_guard(mailer.parts.settings.guard)
         stop.worker = mailer.make_worker(_carrier(mailer, capture))
         if is_once:
             _run_once(mailer, stop.worker, stop)
         else:
             stop.worker.run(stop.flag.is_set)
+
+
+def _make_folder(capture: Path) -> None:
+    # Later it would be trouble of the relay, which other workers on this outbox heed too.
+    try:
+        capture.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        got = err.strerror or err
+        raise InputError(f"--capture: expected a folder, got {str(capture)!r}: {got}") from err
+    if not os.access(capture, os.W_OK | os.X_OK):
+        raise InputError(f"--capture: expected a folder to write to, got {str(capture)!r}")
+
+
+def _warn_of_guard(guard: Guard) -> None:
+    if guard.allow:
+        logs.warn("staging guard: only addresses that guard.allow names receive mail")
+    if guard.redirect:
+        logs.warn(f"staging guard: all mail goes to {guard.redirect} instead (guard.redirect)")
 
 
 def _carrier(mailer: Mailer, capture: Path | None) -> Carrier | None:
@@ -138,6 +162,6 @@ def _run_once(mailer: Mailer, worker: Worker, stop: Stop) -> None:
         worker.run_until_idle(stop.flag.is_set)
     finally:
         worker.drain()
-    counts = mailer.parts.journal.counts()
-    if counts.get(Fact.RELAY_DOWN, 0) > counts.get(Fact.RELAY_BACK, 0):
+    # Counting what went down and came back would not do: an outage may be older than this call.
+    if mailer.parts.journal.counts().get(Fact.RELAY_DOWN) and trouble(mailer.parts):
         raise typer.Exit(ExitCode.FAILED)
