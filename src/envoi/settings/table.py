@@ -219,14 +219,15 @@ ROWS: tuple[Row, ...] = (
     Row(
         "smtp.connect_timeout_s",
         readers.seconds(0.1, 600),
-        "How long a connection may take to open, greeting included. Too short gives up on "
-        "slow relays (some greet late on purpose); too long notices a dead one late.",
+        "How long a connection may take to open, and TLS to begin. Too short gives up on slow "
+        "relays; too long notices a dead one late.",
     ),
     Row(
         "smtp.command_timeout_s",
         readers.seconds(0.1, 3600),
-        "How long the relay may take to answer a command. Too short drops slow relays and "
-        "mail starts over; too long keeps a connection busy with a dead one.",
+        "How long the relay may take to greet and to answer a command. Too short drops slow "
+        "relays (some greet late on purpose) and mail starts over; too long keeps a connection "
+        "busy with a dead one.",
     ),
     Row(
         "smtp.content_timeout_s",
