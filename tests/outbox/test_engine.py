@@ -112,7 +112,7 @@ def test_a_locked_database_is_unavailable_after_its_time_out(sqlite, file):
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
 
-        with pytest.raises(OutboxUnavailableError, match=r"locked.*tried again"):
+        with pytest.raises(OutboxUnavailableError, match=r"locked.*another process writes; try"):
             stored(sqlite)
         other.execute("ROLLBACK")
 

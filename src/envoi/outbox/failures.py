@@ -8,7 +8,7 @@ _MISSING_STATES = frozenset({"42P01", "42703", "3F000"})
 _MISSING_WORDS = ("no such table", "no such column", "has no column named")
 # What the words of an engine mean for the person who must repair it.
 _ADVICE = (
-    ("locked", "another process writes; it is tried again"),
+    ("locked", "another process writes; try again"),
     ("full", "free space on the disk of the outbox"),
     ("readonly", "the file or its folder is not writable for this user"),
     ("read-only", "the database takes no writes at the moment"),
