@@ -79,6 +79,8 @@ class Background:
             worker.wake()
         if thread is not None:
             thread.join()
+        # A later start begins anew.
+        self._must_stop = Signal()
 
     def _begin(self) -> None:
         with self._lock:

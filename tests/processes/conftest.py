@@ -4,6 +4,9 @@ import pytest
 
 from tests.processes.site import Site
 
+# A program for gunicorn: it begins at import.
+collect_ignore = ["wsgi_app.py"]
+
 
 @pytest.fixture
 def make_site(outbox_url, tmp_path, faulty_relay):

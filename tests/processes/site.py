@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import tomlkit
 
 from envoi import Mailbox, Mailer, ReadyMail
@@ -20,6 +21,8 @@ from envoi.outbox.relay import workers
 from envoi.testing.relay import FaultyRelay
 
 ROOT = Path(__file__).parents[2]
+# For what no engine does differently: starting processes takes most of this room's time.
+ON_ONE_ENGINE = pytest.mark.parametrize("outbox_url", ["sqlite"], indirect=True)
 # Long enough for a machine with far more to do than this; nothing waits for it when all is well.
 PATIENCE_S = 45
 CONNECTIONS = 4

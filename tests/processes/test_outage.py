@@ -1,6 +1,7 @@
 """The relay is away, or refuses us: mail waits, one ERROR tells of it, and it goes by itself."""
 
 import socket
+from functools import partial
 
 import pytest
 
@@ -12,7 +13,7 @@ from envoi.outbox.relay import relays_down
 from envoi.settings import load
 from envoi.testing import RelayTraits
 from envoi.testing.relay import FaultyRelay
-from tests.processes.site import Site, wait_until
+from tests.processes.site import ON_ONE_ENGINE, Site, wait_until
 
 
 def downs(process):
@@ -22,6 +23,10 @@ def downs(process):
 
 def waits(process):
     return [line for line in process.log.splitlines() if "waits for the relay" in line]
+
+
+def has_told(process, count):
+    return len(waits(process)) == count
 
 
 def known_trouble(site):
@@ -50,12 +55,13 @@ def test_what_is_handed_over_waits_and_arrives_once_when_the_relay_is_back(site)
     assert known_trouble(site) == ()
 
 
+@ON_ONE_ENGINE
 def test_a_second_outage_is_told_of_again(site):
     process = site.work()
     for outage in (1, 2):
         site.relay.stop()
         site.send(3, prefix=f"o{outage}-")
-        wait_until(lambda known=outage: len(waits(process)) == 3 * known)
+        wait_until(partial(has_told, process, 3 * outage))
         site.relay.start()
         site.wait_for_states(sent=3 * outage)
 
@@ -64,6 +70,7 @@ def test_a_second_outage_is_told_of_again(site):
     assert site.duplicates == 0
 
 
+@ON_ONE_ENGINE
 def test_handing_over_makes_no_connection(site):
     """Nothing listens but our own ear: whoever knocks is heard."""
     site.relay.stop()
@@ -76,6 +83,7 @@ def test_handing_over_makes_no_connection(site):
     assert site.states == {State.QUEUED: 3}
 
 
+@ON_ONE_ENGINE
 def test_trouble_that_a_dead_worker_noted_ends_with_the_first_mail(site):
     """Killed during the outage; by the restart the relay is back."""
     site.relay.stop()
@@ -92,6 +100,7 @@ def test_trouble_that_a_dead_worker_noted_ends_with_the_first_mail(site):
     assert known_trouble(site) == ()
 
 
+@ON_ONE_ENGINE
 def test_two_workers_try_a_relay_that_is_away_no_more_often_than_one(make_site, faulty_relay):
     """L2: no hammering; the pause is shared."""
     faulty_relay.connections.play([], then="greet_421")
@@ -117,6 +126,7 @@ def strict_relay():
         yield relay
 
 
+@ON_ONE_ENGINE
 def test_a_refused_password_is_tried_once_per_interval_and_fails_nothing(
     outbox_url, tmp_path, strict_relay, caplog
 ):
@@ -136,7 +146,8 @@ def test_a_refused_password_is_tried_once_per_interval_and_fails_nothing(
             assert strict_relay.ledger.sign_ins == interval
             ahead_ms += step_ms
             worker.turn()
-        wait_until(lambda known=interval: turned(worker, strict_relay) > known)
+        while turned(worker, strict_relay) == interval:
+            pass
 
     assert strict_relay.ledger.sign_ins == 3
     assert site.states == {State.QUEUED: 20}

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.processes.site import CONNECTIONS, wait_until
+from tests.processes.site import CONNECTIONS, ON_ONE_ENGINE, wait_until
 
 
 def sent_by(process):
@@ -41,6 +41,7 @@ def test_a_worker_that_joins_leaves_the_relay_its_limit(site):
     assert (first.stop(), second.stop()) == (0, 0)
 
 
+@ON_ONE_ENGINE
 def test_more_workers_than_connections_stand_by_and_take_over(make_site):
     site = make_site(smtp={"connections": 1})
     first = site.work()

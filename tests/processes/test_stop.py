@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from envoi.core.delivery import State
-from tests.processes.site import CONNECTIONS, LEASE_S, wait_until
+from tests.processes.site import CONNECTIONS, LEASE_S, ON_ONE_ENGINE, wait_until
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -46,6 +46,7 @@ def test_a_relay_that_never_answers_is_waited_for_no_longer_than_the_drain_time(
     site.assert_copies_are_equal()
 
 
+@ON_ONE_ENGINE
 def test_a_second_signal_ends_at_once_and_leaves_no_more_than_doubt(make_site):
     site = make_site(delivery={"drain_s": 60})
     site.relay.messages.play(["hang_kept"] * CONNECTIONS)
@@ -81,6 +82,7 @@ def test_a_long_drain_keeps_its_claims_from_the_others(make_site):
     assert site.duplicates == 0
 
 
+@ON_ONE_ENGINE
 def test_a_stop_while_nothing_is_there_is_quick(site):
     process = site.work()
     wait_until(lambda: process.pid in site.live_workers)

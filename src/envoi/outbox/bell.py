@@ -207,14 +207,20 @@ class Listener:
         path = self._database.url.database or ""
         # Read-only: a listener must not make a file that is gone.
         place = f"file:{quote(path)}?mode=ro"
-        with closing(sqlite3.connect(place, uri=True, isolation_level=None)) as connection:
-            known = connection.execute("PRAGMA data_version").fetchone()
+        # Closed by whichever thread forks.
+        connection = sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)
+        with closing(connection), self._database.looking(connection.close):
+            known = self._data_version(connection)
             self.is_connected.set()
             while not self._is_closed.wait(SQLITE_LOOK_S):
-                found = connection.execute("PRAGMA data_version").fetchone()
+                found = self._data_version(connection)
                 if found != known:
                     known = found
                     self.callback()
+
+    def _data_version(self, connection: sqlite3.Connection) -> object:
+        with self._database.present():
+            return connection.execute("PRAGMA data_version").fetchone()
 
     def _hear_postgresql(self) -> None:
         with self._opened() as connection:

@@ -13,8 +13,8 @@
 
 import os
 import re
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from envoi.errors import InputError, OutboxUnavailableError
 from envoi.outbox import schema as schemas
 from envoi.outbox.failures import refused
+from envoi.outbox.forks import ForkGate
 from envoi.outbox.tx import ConnectionTx
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Database:
         self._engines: dict[bool, Engine] = {}
         self._pid = os.getpid()
         self._lock = Lock()
+        self._gate = ForkGate(busy_timeout_ms / 1000, self._let_go)
+        self._at_forks: list[Callable[[], None]] = []
         self._file_id: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
@@ -153,13 +156,33 @@ class Database:
         self._pid = os.getpid()
 
     @contextmanager
+    def looking(self, let_go: Callable[[], None]) -> Generator[None]:
+        """Have `let_go` called before every fork, which closes a connection of one's own."""
+        self._at_forks.append(let_go)
+        try:
+            yield
+        finally:
+            self._at_forks.remove(let_go)
+
+    def present(self) -> AbstractContextManager[None]:
+        """Keep forks waiting while a connection of one's own is used."""
+        return self._gate.present()
+
+    def _let_go(self) -> None:
+        if self.dialect == "sqlite":
+            for engine in self._engines.values():
+                engine.dispose()
+        for let_go in tuple(self._at_forks):
+            let_go()
+
+    @contextmanager
     def _begun(self, *, is_write: bool, is_synced: bool) -> Generator["Connection"]:
         from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 # heavy, needed from here on
 
         engine = self.engine(is_synced=is_synced)
         self._require_file()
         try:
-            with engine.connect() as connection:
+            with self._gate.present(), engine.connect() as connection:
                 connection.execution_options(envoi_is_write=is_write)
                 with connection.begin():
                     self._remember_file()
