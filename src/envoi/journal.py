@@ -41,6 +41,7 @@ class Fact(StrEnum):
     DELIVERY_EXPIRED = "delivery.expired"
     DELIVERY_WAITING = "delivery.waiting"
     LEASE_LOST = "lease.lost"
+    VERDICT_LOST = "verdict.lost"
     RELAY_DOWN = "relay.down"
     RELAY_BACK = "relay.back"
     SETTINGS_DOUBTFUL = "settings.doubtful"
@@ -86,6 +87,10 @@ _TABLE: dict[Fact, tuple[int, str]] = {
         "delivery {delivery} to {address} waits for the relay: {subject}",
     ),
     Fact.LEASE_LOST: (logging.WARNING, "delivery {delivery}: lease lost, verdict not recorded"),
+    Fact.VERDICT_LOST: (
+        logging.ERROR,
+        "delivery {delivery} to {address}: not recorded: {verdict}: {because}",
+    ),
     Fact.RELAY_DOWN: (logging.ERROR, "relay {relay} cannot be used: {because}. {advice}"),
     Fact.RELAY_BACK: (logging.WARNING, "relay {relay} works again"),
     Fact.SETTINGS_DOUBTFUL: (logging.WARNING, "settings: {because}"),

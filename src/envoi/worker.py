@@ -33,7 +33,7 @@ from envoi.core.delivery import (
     judge,
     stage_of,
 )
-from envoi.errors import OutboxError
+from envoi.errors import OutboxError, OutboxUnavailableError
 from envoi.journal import Fact
 from envoi.outage import Outage
 from envoi.outbox.claim import Claim, ClaimOrder, Settlement
@@ -121,6 +121,9 @@ class Worker:
         self._is_woken = Signal()
         self._rewrite_wait_ms = 0
         self._rewrite_at_ms = 0
+        self._broken_since_ms = 0
+        self._broken_because = ""
+        self._has_given_up = False
 
     @property
     def under_way(self) -> int:
@@ -149,14 +152,29 @@ class Worker:
             note(Fact.WORKER_STOPPED, worker=self._post.name)
 
     def run_until_idle(self, must_stop: Callable[[], bool] = lambda: False) -> None:
-        """Deliver everything that is due now, then return; for tests, cron and `work --once`."""
+        """Deliver everything that is due now, then return; for tests, cron and `work --once`.
+
+        Raises:
+            OutboxUnavailableError: For `delivery.drain_s` nothing could be written down.
+        """
         self._look_at_ms = 0
         while not must_stop():
             self.turn()
+            if self._rewrite_wait_ms:
+                self._give_up_late()
+                continue
             # No room with nothing under way: no relay, or one that is in trouble.
             is_done = self._look_at_ms > 0 or not self._can_claim
             if is_done and not self._claims and not self._verdicts:
                 return
+
+    def _give_up_late(self) -> None:
+        drain_s = self._parts.settings.delivery.drain_s
+        if self._parts.clock() - self._broken_since_ms >= drain_s * 1000:
+            self._has_given_up = True
+            raise OutboxUnavailableError(
+                f"nothing could be written down for {drain_s:g} s: {self._broken_because}"
+            )
 
     def turn(self) -> None:
         """Walk steps 10 to 14 once; wait at most until there may be something to do."""
@@ -171,13 +189,31 @@ class Worker:
         until_ms = self._parts.clock() + int(self._parts.settings.delivery.drain_s * 1000)
         self._give_back_waiting()
         self._write_down(self._parts.clock(), may_claim=False)
-        while (self._claims or self._verdicts) and self._parts.clock() < until_ms:
+        while self._is_unfinished and self._parts.clock() < until_ms:
             self._finish(until_ms)
         events = self._carrier.close(0 if self._claims else GOODBYE_S)
         self._hear(event for event in events if not isinstance(event, Ready))
         self._rewrite_at_ms = 0
         self._write_down(self._parts.clock(), may_claim=False)
+        self._tell_unwritten()
         self._chores.sign_off()
+
+    @property
+    def _is_unfinished(self) -> bool:
+        # Who waited for the outbox in vain does not wait for it once more.
+        return bool(self._claims or (self._verdicts and not self._has_given_up))
+
+    def _tell_unwritten(self) -> None:
+        for settlement in self._verdicts:
+            # A delivery that did not begin is given back by the end of its lease as well.
+            if type(settlement.verdict) in _FACT_OF:
+                self._parts.journal.note(
+                    Fact.VERDICT_LOST,
+                    delivery=settlement.claim.delivery.id,
+                    address=settlement.claim.delivery.address,
+                    verdict=_FACT_OF[type(settlement.verdict)].rpartition(".")[2],
+                    because=settlement.verdict.because,
+                )
 
     def _give_back_waiting(self) -> None:
         waiting = self._claims.keys() - self._begun
@@ -319,7 +355,9 @@ class Worker:
             self._parts.journal.note(Fact.WORKER_MENDED, worker=self._post.name)
 
     def _cannot_write(self, err: OutboxError, now_ms: int) -> None:
+        self._broken_because = str(err)
         if not self._rewrite_wait_ms:
+            self._broken_since_ms = now_ms
             self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._post.name, because=err)
         doubled = min(self._rewrite_wait_ms * 2, LONGEST_REWRITE_MS)
         self._rewrite_wait_ms = max(doubled, FIRST_REWRITE_MS)

@@ -3,8 +3,9 @@
 import email
 import json
 import signal
+import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -94,6 +95,49 @@ def test_work_once_after_an_outage_ends_with_0(mail_home, relay):
 
     assert ended.code == 0
     assert states(mail_home) == ["sent"]
+
+
+def locked(home):
+    """Nobody else can write the outbox, as on a full disk."""
+    other = sqlite3.connect(home.folder / "envoi.db", isolation_level=None, timeout=BOUND_S)
+    other.execute("BEGIN IMMEDIATE")
+    return closing(other)
+
+
+def set_impatient(home, relay) -> None:
+    home.set(
+        outbox={"url": f"sqlite:///{home.folder}/envoi.db", "busy_timeout_s": 0.1},
+        delivery={"drain_s": 1},
+        smtp={"host": "127.0.0.1", "port": relay.port, "tls": "none"},
+    )
+
+
+def test_work_once_on_an_outbox_that_cannot_be_written_ends_with_4(home, relay):
+    set_impatient(home, relay)
+    send(home, "ann@example.org")
+
+    with locked(home):
+        ended = home.run("work", "--once")
+
+    assert ended.code == 4
+    assert "error: nothing could be written down for 1 s: " in ended.err
+    assert "locked" in ended.err.splitlines()[-1]
+    assert states(home) == ["queued"]
+
+
+def test_work_once_that_cannot_record_what_was_sent_tells_it_and_ends_with_4(home):
+    with FaultyRelay(RelayTraits(slow_s=1)) as relay:
+        set_impatient(home, relay)
+        send(home, "ann@example.org")
+        relay.messages.play(["slow_ack"])
+        with running(home, "work", "--once") as call:
+            wait_until(lambda: relay.kept, "the mail never reached the relay")
+            with locked(home):
+                _, err = call.communicate(timeout=BOUND_S)
+
+    assert call.returncode == 4
+    assert " delivery 1 to ann@example.org: not recorded: sent: 250 " in err
+    assert "error: nothing could be written down for 1 s: " in err
 
 
 def test_sigterm_stops_work_once_too(home):
