@@ -303,6 +303,9 @@ def test_input_without_end_is_refused(home, monkeypatch):
         ("user list --json 2>&-", 0),
         ("send --to ann@example.org -s x <&-", 2),
         ("kinds list --json > /dev/full", 1),
+        ("--help > /dev/full", 1),
+        ("outbox list --help > /dev/full", 1),
+        ("--version > /dev/full", 1),
     ],
 )
 def test_closed_and_full_streams_are_no_surprise(home, shell, code):
@@ -314,6 +317,17 @@ def test_closed_and_full_streams_are_no_surprise(home, shell, code):
     assert ended.returncode == code
     assert "Traceback" not in ended.stderr
     assert "unforeseen" not in ended.stderr
+
+
+@pytest.mark.parametrize("words", ["--help", "outbox show -h"])
+def test_help_that_cannot_be_written_says_why(words):
+    ended = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m envoi {words} > /dev/full"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == 1
+    assert ended.stderr == "error: the result cannot be written: No space left on device\n"
 
 
 def test_the_shell_can_complete_commands(home):

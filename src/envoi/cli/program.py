@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
+from traceback import walk_tb
 from typing import Annotated
 
 import typer
@@ -162,6 +163,8 @@ def _ended(args: Sequence[str] | None, screen: Screen) -> int:
     except TyperException as err:
         return _misused(err, screen)
     except Exception as err:  # noqa: BLE001 # the edge: a person is told, never shown a traceback
+        if isinstance(err, OSError) and _is_of_typer(err):
+            screen.give_up(err)
         # Its own words may quote a row or a secret; the log shows them to who asks for them.
         logs.trace(err)
         screen.note(
@@ -170,6 +173,12 @@ def _ended(args: Sequence[str] | None, screen: Screen) -> int:
         )
         return ExitCode.FAILED
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _is_of_typer(err: OSError) -> bool:
+    # Help is all that Typer prints itself, past the screen.
+    *_, (frame, _) = walk_tb(err.__traceback__)
+    return str(frame.f_globals.get("__name__")).startswith("typer.")
 
 
 def _misused(err: TyperException, screen: Screen) -> ExitCode:

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -102,6 +102,15 @@ class Screen:
         with self._pipe():
             self._out.flush()
 
+    def give_up(self, err: OSError) -> NoReturn:
+        """End the call because nobody can take its result; says why, but for a closed pipe."""
+        # What is still buffered goes nowhere, or the interpreter complains at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
+        if isinstance(err, BrokenPipeError):
+            raise SystemExit(ExitCode.PIPE_CLOSED) from None  # `envoi outbox list | head`
+        self.note(f"error: the result cannot be written: {err.strerror}")
+        raise SystemExit(ExitCode.FAILED) from err
+
     @property
     def can_ask(self) -> bool:
         """Whether somebody is there to answer a question."""
@@ -150,12 +159,7 @@ class Screen:
         try:
             yield
         except OSError as err:
-            # What is still buffered goes nowhere, or the interpreter complains at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
-            if isinstance(err, BrokenPipeError):
-                raise SystemExit(ExitCode.PIPE_CLOSED) from None  # `envoi outbox list | head`
-            self.note(f"error: the result cannot be written: {err.strerror}")
-            raise SystemExit(ExitCode.FAILED) from err
+            self.give_up(err)
 
 
 def is_text(word: str) -> bool:
