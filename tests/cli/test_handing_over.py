@@ -100,6 +100,8 @@ def test_flags_win_over_data(home):
         (["server_up", "--to-role", "boss=ann"], "", 2, "people.boss: expected one of"),
         (["server_up", "-A", "wiki"], "", 2, "application: expected one of main"),
         (["server_up", "--jsonl", "-", "--key", "k"], "", 2, "--jsonl: expected alone"),
+        (["server_up", "--jsonl", "-", "--key", ""], "", 2, "--jsonl: expected alone"),
+        (["server_up", "--key", ""], "", 2, "--key: expected a text, got nothing"),
         (["server_up", "--jsonl", "nowhere"], "", 2, "--jsonl: cannot read 'nowhere'"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
@@ -208,6 +210,7 @@ def test_html_from_standard_input_alone_makes_its_text(home):
         (["--to", "a@b.org", "-s", "x", "--class", "loud", "y"], "Invalid value for '--class'"),
         (["--to", "a@b.org", "-s", "x", "-A", "wiki", "y"], "application: expected one of main"),
         (["--to", "a@b.org", "--jsonl", "-"], "--jsonl: expected alone"),
+        (["--to", "a@b.org", "-s", "x", "--key", "", "y"], "--key: expected a text, got nothing"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )

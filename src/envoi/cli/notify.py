@@ -12,7 +12,7 @@ from envoi.cli.events import checked_event, facts_typed, merged_form, people_typ
 from envoi.cli.inputs import json_lines, read_json
 from envoi.cli.presence import hint_at_delivery
 from envoi.cli.receipts import receipt_form, tell_receipt
-from envoi.cli.typed import Json, examples, taking
+from envoi.cli.typed import Json, examples, key_typed, taking
 from envoi.core.event import Event
 from envoi.core.kind import Kind, Plain
 from envoi.errors import InputError
@@ -39,7 +39,9 @@ class _Options:
     to_role: Annotated[
         list[str], typer.Option("--to-role", metavar="ROLE=LOGIN", help="Who stands in a role.")
     ] = field(default_factory=list[str])
-    key: Annotated[str, typer.Option(help="Idempotency key: the same one is stored once.")] = ""
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key: the same one is stored once.")
+    ] = None
     application: Annotated[
         str, typer.Option("--application", "-A", metavar="NAME", help="Which application speaks.")
     ] = ""
@@ -52,7 +54,7 @@ class _Options:
             "subject": self.subject,
             "facts": facts_typed(kind, self.fact),
             "people": people_typed(self.to_role),
-            "key": self.key,
+            "key": key_typed(self.key),
             "application": self.application,
         }
 
@@ -91,7 +93,7 @@ def notify(ctx: typer.Context, options: _Options) -> None:
 
 
 def _notify_many(ctx: typer.Context, mailer: Mailer, kind: Kind, options: _Options) -> None:
-    if options.data or options.fact or options.to_role or options.key:
+    if options.data or options.fact or options.to_role or options.key is not None:
         raise InputError("--jsonl: expected alone; --data, --fact, --to-role and --key are for one")
     screen = call_of(ctx).screen
 

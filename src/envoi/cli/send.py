@@ -13,7 +13,7 @@ from envoi.cli.call import call_of
 from envoi.cli.inputs import STDIN, json_lines, read_bytes, read_text
 from envoi.cli.presence import hint_at_delivery
 from envoi.cli.receipts import receipt_form, tell_receipt
-from envoi.cli.typed import Json, examples, taking
+from envoi.cli.typed import Json, examples, key_typed, taking
 from envoi.core.kind import MailClass
 from envoi.core.message import Attachment
 from envoi.core.ready import MAX_CONTENT_BYTES, READY_KIND, ReadyMail
@@ -56,7 +56,9 @@ class _Options:
             "--class", metavar="CLASS", help=f"Its place in the queue: {', '.join(MailClass)}."
         ),
     ] = MailClass.NOTICE
-    key: Annotated[str, typer.Option(help="Idempotency key: the same one is stored once.")] = ""
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key: the same one is stored once.")
+    ] = None
     application: Annotated[
         str, typer.Option("--application", "-A", metavar="NAME", help="Which application speaks.")
     ] = ""
@@ -128,7 +130,7 @@ def _mail_of(options: _Options) -> ReadyMail:
         "html": read_text(options.html, "--html") if options.html else "",
         "from": options.sender,
         "reply_to": options.reply_to,
-        "key": options.key,
+        "key": key_typed(options.key),
         "class": options.mail_class.value,
         "application": options.application or "main",
     }

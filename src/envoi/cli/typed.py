@@ -54,6 +54,18 @@ def sure(screen: Screen, question: str, *, yes: bool) -> None:
         raise typer.Exit(ExitCode.FAILED)
 
 
+def key_typed(key: str | None) -> str:
+    """Return an idempotency key; empty where none was typed.
+
+    Raises:
+        InputError: It was typed and is empty, as an unset variable of a shell is; taken for
+            "no key" it would store the same thing at every try.
+    """
+    if key == "":
+        raise InputError("--key: expected a text, got nothing")
+    return key or ""
+
+
 def counted(count: int, one: str, many: str) -> str:
     """Return a number with its noun.
 
