@@ -335,3 +335,25 @@ def test_a_sender_that_does_not_fit_is_named_and_left_out(home):
     assert (listed.code, as_json.code) == (1, 1)
     assert "left out: senders.ops.kind" in listed.err
     assert as_json.json["problems"][0]["where"] == "senders.ops.kind"
+
+
+def test_an_address_typed_in_capitals_finds_the_one_in_small_letters(any_home):
+    any_home.run("send", "--to", "ann@example.org", "-s", "x", "y")
+    any_home.run("send", "--to", "Ben@example.org", "-s", "x", "y")
+
+    listed = {
+        typed: [
+            one["recipient"]["address"]
+            for one in any_home.run("outbox", "list", "--to", typed, "--json").json
+        ]
+        for typed in ("ANN@Example.ORG", "ann@example.org", "Ben@example.org")
+    }
+    explained = any_home.run("explain", "ANN@example.org")
+
+    assert listed == {
+        "ANN@Example.ORG": ["ann@example.org"],
+        "ann@example.org": ["ann@example.org"],
+        "Ben@example.org": ["Ben@example.org"],
+    }
+    assert explained.code == 0
+    assert "ann@example.org" in explained.out

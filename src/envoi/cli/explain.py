@@ -84,20 +84,21 @@ def _names_of(tx: Tx, name: str, application: str) -> list[str]:
     try:
         user = find_user(tx, application, name)
     except NotFoundError:
-        return [_spelled(name)]
+        return _spellings(name)
     except InputError:  # several users have this address
-        return [_spelled(name)]
+        return _spellings(name)
     # A number asks for an event, unless somebody is called so: never for the user in that row.
     if name.isdecimal() and login_key(user.login) != login_key(name):
         return [name]
     return list(dict.fromkeys([user.login, *(address.text for address in user.addresses)]))
 
 
-def _spelled(name: str) -> str:
+def _spellings(name: str) -> list[str]:
     try:
-        return str(parse_address(name, is_local_allowed=True))
+        address = str(parse_address(name, is_local_allowed=True))
     except AddressError:
-        return name
+        return [name]
+    return list(dict.fromkeys([address, address.lower()]))
 
 
 def _replies(tx: Tx, explained: Explained) -> dict[int, str]:
