@@ -15,7 +15,7 @@ from envoi.core.problem import Problem
 from envoi.core.routing import Sender
 from envoi.core.rules import merged, read_senders
 from envoi.directory.own import OwnDirectory
-from envoi.errors import SettingsError
+from envoi.errors import NotFoundError, SettingsError
 from envoi.journal import Fact, Journal
 from envoi.outbox.spool import Spool
 from envoi.outbox.store import Outbox, open_outbox
@@ -78,13 +78,20 @@ class Parts:
         """Return who exists for an application."""
         known = self._directories.get(application)
         if known is None:
-            admins = self.settings.applications[application].admins
+            admins = self._application(application).admins
             known = self._directories[application] = OwnDirectory(application, admins)
         return known
 
     def identity(self, application: str) -> Identity:
         """Return how an application presents itself in its mail."""
-        return identity_of(self.settings.applications[application])
+        return identity_of(self._application(application))
+
+    def _application(self, name: str) -> Application:
+        # An event that waits to be routed may be of an application that left the settings.
+        known = self.settings.applications.get(name)
+        if known is None:
+            raise NotFoundError(f"application {name!r}: expected it in the settings, found none")
+        return known
 
     def sender_tables(self) -> tuple[tuple[Sender, ...], tuple[Problem, ...]]:
         """Return the senders as the files define them, and what is wrong with the others."""

@@ -7,7 +7,8 @@ outbox refuses is done at the next time.
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from envoi.assembly import Parts
 from envoi.core.kind import Plain
@@ -15,6 +16,7 @@ from envoi.errors import EnvoiError, InputError, OutboxError, RefusedError
 from envoi.journal import Fact
 from envoi.outbox.claim import Claim
 from envoi.outbox.relay import workers
+from envoi.outbox.route import EventClaim
 from envoi.seams import Carrier, Tx
 from envoi.walk import Walk
 
@@ -54,11 +56,18 @@ class Chores:
         self._beaten_at_ms = 0
         self._chores_at_ms = 0
         self._crew = Crew(parts, worker, transport)
+        self._routing: tuple[EventClaim, Iterator[None]] | None = None
+        self._has_routed = False
 
     @property
     def next_due_ms(self) -> int:
-        """When something is due next."""
-        return min(self._beat_at_ms, self._chores_at_ms)
+        """When something is due next; 0, at once, while an event is being routed."""
+        return 0 if self._routing else min(self._beat_at_ms, self._chores_at_ms)
+
+    def take_routed(self) -> bool:
+        """Whether an event was routed since the last question: its deliveries are due now."""
+        routed, self._has_routed = self._has_routed, False
+        return routed
 
     @property
     def stands_by(self) -> bool:
@@ -74,6 +83,7 @@ class Chores:
         lost = self.beat(now_ms, claims)
         if now_ms >= self._chores_at_ms:
             self._look(now_ms, carrier)
+        self._route_on(now_ms)
         return lost
 
     def beat(self, now_ms: int, claims: Iterable[Claim]) -> tuple[int, ...]:
@@ -117,8 +127,9 @@ class Chores:
             self._crew.look_around(now_ms)
             carrier.limit_connections(max(self._crew.share, 1))
             self._expire(now_ms)
+            if not self._routing:
+                self._begin_routing(now_ms)
             self._take_spool()
-            self._route(now_ms)
         except OutboxError as err:
             self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
 
@@ -127,21 +138,41 @@ class Chores:
         if count:
             self._parts.journal.note(Fact.DELIVERY_EXPIRED, count=count)
 
-    def _route(self, now_ms: int) -> None:
-        outbox = self._parts.outbox
-        while (claim := outbox.claim_event(now_ms, self._lease_ms)) is not None:
-            try:
-                self._walk.route(claim)
-            except RefusedError:
-                continue  # the lease was lost: another worker routes it
-            except OutboxError:
-                raise
-            except EnvoiError as err:
-                # A kind or template that is gone must not stop the events behind it.
-                outbox.put_off_routing(claim, now_ms, str(err))
-                self._parts.journal.note(
-                    Fact.ROUTING_BROKEN, event=claim.event_id, kind=claim.event.kind, because=err
-                )
+    def _begin_routing(self, now_ms: int) -> None:
+        claim = self._parts.outbox.claim_event(now_ms, self._lease_ms)
+        if claim is not None:
+            self._routing = claim, self._walk.route(claim)
+
+    def _route_on(self, now_ms: int) -> None:
+        """Take one step of the event that is being routed; behind its end comes the next event."""
+        if self._routing is None:
+            return
+        claim, steps = self._routing
+        try:
+            next(steps)
+        except StopIteration:
+            self._has_routed = True
+            self._route_next()
+        except RefusedError:
+            self._route_next()  # the lease was lost: another worker routes it
+        except OutboxError as err:
+            # The lease runs out, and whoever claims it then goes on behind the last chunk.
+            self._routing = None
+            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+        except EnvoiError as err:
+            # A kind or an application that is gone must not stop the events behind it.
+            self._put_off(claim, now_ms, err)
+            self._route_next()
+
+    def _route_next(self) -> None:
+        self._routing, self._chores_at_ms = None, 0
+
+    def _put_off(self, claim: EventClaim, now_ms: int, err: EnvoiError) -> None:
+        with suppress(OutboxError):  # then its lease runs out
+            self._parts.outbox.put_off_routing(claim, now_ms, str(err))
+        self._parts.journal.note(
+            Fact.ROUTING_BROKEN, event=claim.event_id, kind=claim.event.kind, because=err
+        )
 
     def _take_spool(self) -> None:
         spool, taken = self._parts.spool, 0

@@ -5,7 +5,7 @@ same steps in the worker for an event that was stored alone, a thousand people a
 step is one call, in the order of the walk.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from typing import cast
 from envoi.assembly import Parts
 from envoi.core.delivery import Delivery, State
 from envoi.core.event import Event
-from envoi.core.kind import Kind, Plain, mask_facts
+from envoi.core.kind import Kind, Plain, is_one_line, mask_facts
 from envoi.core.message import (
     Audible,
     Composed,
@@ -47,6 +47,8 @@ from envoi.seams import Tx
 
 # One transaction of a large audience: long enough to be cheap, short enough to let others write.
 CHUNK_PEOPLE = 1_000
+# No locale and no time zone is longer.
+MAX_CODE_CHARS = 50
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
 Mail = tuple[Composed, tuple[Delivery, ...]]
@@ -143,8 +145,12 @@ class Walk:
         self._parts.outbox.put_decisions(tx, stored.event_id, skipped)
         return replace(stored, mails=tuple(mails), skipped=skipped)
 
-    def route(self, claim: EventClaim) -> None:
-        """Route an event that was stored alone, resuming behind the last person stored."""
+    def route(self, claim: EventClaim) -> Iterator[None]:
+        """Route an event that was stored alone, resuming behind the last person stored.
+
+        Every step of the iterator is one transaction of at most 1,000 people, so that the worker
+        sends what is urgent in between.
+        """
         kind = self._parts.catalogue.kind(claim.event.kind)
         after, has_more, deliveries = claim.cursor, True, 0
         while has_more:
@@ -158,6 +164,7 @@ class Walk:
                 self._parts.outbox.keep_cursor(tx, claim, after, self._parts.clock())
             has_more = audience.has_more
             deliveries += sum(len(rows) for _, rows in mails)
+            yield
         self._parts.outbox.finish_routing(claim, self._parts.clock())
         self._parts.journal.note(
             Fact.EVENT_ROUTED, event=claim.event_id, kind=kind.name, deliveries=deliveries
@@ -256,6 +263,15 @@ def _by_voice(
     for recipient in recipients:
         if recipient.sender == sender.name:
             person = recipient.person
-            voice = (person.locale or identity.locale, person.time_zone or identity.time_zone)
+            voice = (
+                _code(person.locale) or identity.locale,
+                _code(person.time_zone) or identity.time_zone,
+            )
             voices.setdefault(voice, []).append(recipient)
     return voices
+
+
+def _code(text: str) -> str:
+    # A profile may hold anything, and a message's row holds codes: whoever wrote a novel into his
+    # locale must not cost the others their mail (I6).
+    return text if len(text) <= MAX_CODE_CHARS and is_one_line(text) else ""

@@ -53,6 +53,8 @@ from envoi.seams import (
 DEFAULT_TRANSPORT = "default"
 # Work that waits is looked for at least this often while the relay is busy with us.
 BUSY_TURN_S = 1.0
+# What is said of a delivery that a stopping worker did not begin.
+GIVEN_BACK = "the worker stopped"
 # How long a relay may take to answer goodbye.
 GOODBYE_S = 1.0
 # A record that cannot be written is tried again after this, doubling to the second figure.
@@ -165,7 +167,9 @@ class Worker:
                 continue
             # No room with nothing under way: no relay, or one that is in trouble.
             is_done = self._look_at_ms > 0 or not self._can_claim
-            if is_done and not self._claims and not self._verdicts:
+            is_busy = self._claims or self._verdicts or self._is_woken.is_set()
+            # An event that is being routed is due at once, and so is the one behind it.
+            if is_done and not is_busy and self._chores.next_due_ms > self._parts.clock():
                 return
 
     def _give_up_late(self) -> None:
@@ -180,6 +184,8 @@ class Worker:
         """Walk steps 10 to 14 once; wait at most until there may be something to do."""
         now_ms = self._parts.clock()
         self._drop(self._chores.keep_up(now_ms, self._claims.values(), self._carrier))
+        if self._chores.take_routed():
+            self._is_woken.set()
         self._outage.look(now_ms, self._carrier)
         self._hear(self._carrier.turn(self._timeout_s(now_ms)))
         self._write_down(self._parts.clock())
@@ -219,7 +225,7 @@ class Worker:
         waiting = self._claims.keys() - self._begun
         self._carrier.withdraw(tuple(waiting))
         for delivery_id in waiting:
-            self._settle(self._claims.pop(delivery_id), GiveBack(because="the worker stopped"))
+            self._settle(self._claims.pop(delivery_id), GiveBack(because=GIVEN_BACK))
 
     def _finish(self, until_ms: int) -> None:
         now_ms = self._parts.clock()
@@ -374,8 +380,9 @@ class Worker:
             else:
                 del self._claims[claim.delivery.id]
                 self._settle(claim, parcel)
-        if room and len(claims) < room:
-            self._look_at_ms = now_ms + self._poll_ms
+        if room:
+            # As many as there was room for: more may be waiting behind them.
+            self._look_at_ms = 0 if len(claims) == room else now_ms + self._poll_ms
 
 
 def worker_name() -> str:

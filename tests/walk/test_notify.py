@@ -17,6 +17,7 @@ from envoi import (
 )
 from envoi.addresses import parse_address
 from envoi.core.delivery import Move, State
+from envoi.directory.people import add_user
 from envoi.directory.records import UserDraft
 from envoi.outbox.explain import explain_event
 from envoi.outbox.filters import Query
@@ -119,6 +120,54 @@ class TestRouting:
         assert receipt.stored is Stored.ROUTING
         assert len({sent.recipient for sent in envoi_recorder.sent}) == 1_206
         assert len(envoi_recorder.sent) == 1_206
+
+    def test_password_reset_does_not_wait_until_a_large_audience_is_routed(
+        self, make_mailer, envoi_recorder
+    ):
+        mailer = make_mailer(
+            smtp={"host": "127.0.0.1", "port": 9},
+            outbox={"route_at_once": 10},
+            senders={"all": {"kind": "note", "recipients": ["everyone"]}},
+        )
+        mailer.register(KIND)
+        users = [UserDraft(login=f"u{n}", addresses=(f"u{n}@x.test",)) for n in range(3_000)]
+        add_users(mailer, *users)
+        facts = facts_of(mailer, "password_reset")
+        mailer.notify(Event(kind="note", facts={"title": "Hello"}))
+        mailer.notify(Event(kind="password_reset", facts=facts, people={"user": ("u9",)}))
+        worker = mailer.make_worker(envoi_recorder.carrier())
+
+        for _ in range(3):
+            worker.turn()
+
+        assert [sent.recipient for sent in envoi_recorder.sent] == ["u9@x.test"]
+        worker.drain()
+
+    def test_event_of_an_application_that_left_the_settings_stops_no_other(
+        self, make_mailer, envoi_recorder, caplog
+    ):
+        sections = {
+            "smtp": {"host": "127.0.0.1", "port": 9},
+            "outbox": {"route_at_once": 1},
+        }
+        shop = make_mailer(application={"shop": {"from": "shop@x.test"}}, **sections)
+        with shop.outbox.transaction() as tx:
+            for login in ("kim", "lou", "max"):
+                draft = UserDraft(login=login, addresses=(f"{login}@x.test",))
+                add_user(tx, "shop", draft, now_ms=1)
+        people = {"reviewers": ("kim", "lou", "max")}
+        notify_review(shop, application="shop", actor="", people=people)
+        mailer = make_mailer(**sections)
+        add_users(mailer)
+
+        notify_review(mailer, people={"reviewers": ("bob", "eva")})
+        deliver(mailer, envoi_recorder.carrier())
+
+        assert {sent.recipient for sent in envoi_recorder.sent} == {
+            "bob@example.test",
+            "eva@example.test",
+        }
+        assert "cannot be routed" in caplog.text
 
 
 class TestInput:
