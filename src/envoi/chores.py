@@ -61,8 +61,13 @@ class Chores:
 
     @property
     def next_due_ms(self) -> int:
-        """When something is due next; 0, at once, while an event is being routed."""
-        return 0 if self._routing else min(self._beat_at_ms, self._chores_at_ms)
+        """When something is due next; 0 for at once."""
+        return 0 if self.is_routing else min(self._beat_at_ms, self._chores_at_ms)
+
+    @property
+    def is_routing(self) -> bool:
+        """Whether an event's recipients are being found, or the next event is looked for at once."""
+        return self._routing is not None or not self._chores_at_ms
 
     def take_routed(self) -> bool:
         """Whether an event was routed since the last question: its deliveries are due now."""

@@ -168,8 +168,7 @@ class Worker:
             # No room with nothing under way: no relay, or one that is in trouble.
             is_done = self._look_at_ms > 0 or not self._can_claim
             is_busy = self._claims or self._verdicts or self._is_woken.is_set()
-            # An event that is being routed is due at once, and so is the one behind it.
-            if is_done and not is_busy and self._chores.next_due_ms > self._parts.clock():
+            if is_done and not is_busy and not self._chores.is_routing:
                 return
 
     def _give_up_late(self) -> None:
