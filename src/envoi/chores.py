@@ -66,7 +66,7 @@ class Chores:
 
     @property
     def is_routing(self) -> bool:
-        """Whether an event's recipients are being found, or the next event is looked for at once."""
+        """Whether an event's recipients are being found, or the next event is looked for now."""
         return self._routing is not None or not self._chores_at_ms
 
     def take_routed(self) -> bool:
@@ -114,10 +114,6 @@ class Chores:
     def extend(self, tx: Tx, now_ms: int, claims: Iterable[Claim]) -> tuple[int, ...]:
         """Keep the claims for another lease; return the ids whose lease was lost."""
         return self._parts.outbox.extend(tx, tuple(claims), now_ms, self._lease_ms)
-
-    def hurry(self) -> None:
-        """Look for events to route and spooled ones at the next turn."""
-        self._chores_at_ms = 0
 
     def sign_off(self) -> None:
         """Leave the list of live workers, so that the others take our connections at once."""
