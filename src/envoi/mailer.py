@@ -20,6 +20,7 @@ from envoi.chores import Chores
 from envoi.core.delivery import State
 from envoi.core.event import Event, check_event, cleaned
 from envoi.core.kind import Kind, Plain, mask_facts
+from envoi.core.problem import Problem
 from envoi.core.ready import READY_KIND, ReadyMail
 from envoi.errors import EventError, NotStoredError, OutboxUnavailableError
 from envoi.journal import Fact
@@ -217,10 +218,11 @@ class Mailer:
     def _refuse_application(self, application: str) -> None:
         known = self.parts.settings.applications
         if application not in known:
-            raise EventError(
-                f"application: expected one of {', '.join(known)}, got {application!r} "
-                f"(name it in the settings as [application.{application}])"
-            )
+            name = f"{application!r:.80}"
+            hint = f"name it in the settings as [application.{name[1:-1]}]"
+            expected = f"one of {', '.join(known)}"
+            problem = Problem(where="application", expected=expected, got=name, hint=hint)
+            raise EventError(str(problem))
 
     def _hand_over(self, offer: _Offer, tx: object, *, strict: bool) -> Receipt:
         # A wrong `tx` is a programmer's error and raises here, before anything is tried.

@@ -98,9 +98,9 @@ def test_a_cleaned_event_can_be_stored_and_sent():
 
     assert cleaned(hostile, KIND) == event(
         facts={"title": "Fix it"},
-        actor="ann",
+        actor="ann\\x00",
         subject="docs pull\ufffd",
-        people={"reviewers": ("bob", "cyd"), "owner": ()},
+        people={"reviewers": ("bob\\x00", "bob", "cyd"), "owner": ()},
     )
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import cast
 
 from envoi.core.kind import Kind, Plain, check_facts, clean_facts, clean_line, is_one_line
-from envoi.core.problem import Problem
+from envoi.core.problem import Problem, brief, printable
 
 # A key identifies one happening ("comment 4711 created"); longer ones are a mistake, and
 # PostgreSQL cannot index texts without bound.
@@ -59,16 +59,23 @@ def cleaned(event: Event, kind: Kind) -> Event:
     return Event(
         kind=event.kind,
         facts=clean_facts(kind, event.facts),
-        actor=clean_line(event.actor),
+        actor=_reference(event.actor),
         subject=clean_line(event.subject),
         people={
-            role: tuple(dict.fromkeys(clean_line(name) for name in names))
+            role: tuple(dict.fromkeys(_reference(name) for name in names))
             for role, names in event.people.items()
         },
         key=event.key,
         occurred_at_ms=event.occurred_at_ms,
         application=event.application,
     )
+
+
+def _reference(name: str) -> str:
+    # Whom these name gets mail, or does not. Without its control characters `ann\0` would be ann
+    # and `a@b\u202e.test` somebody else's address (A8, A10, A21); written out they are nobody.
+    # What is cut is longer than any login or address, so cutting makes it nobody else.
+    return printable(name.strip(" "))[:MAX_SUBJECT_CHARS]
 
 
 def _check_people(kind: Kind, event: Event) -> Iterator[Problem]:
@@ -79,9 +86,8 @@ def _check_people(kind: Kind, event: Event) -> Iterator[Problem]:
         if role not in kind.roles:
             yield Problem(where=where, expected=f"one of {known}", got="an unknown role")
         elif not _are_names(names):
-            yield Problem(
-                where=where, expected="a list of logins or addresses", got=f"{names!r:.40}"
-            )
+            expected = "a list of logins or addresses"
+            yield Problem(where=where, expected=expected, got=brief(names))
         else:
             count += len(names)
     if count > MAX_NAMED:
@@ -97,13 +103,13 @@ def _check_words(event: Event) -> Iterator[Problem]:
     ):
         if not _is_text(value, longest):
             expected = f"a text of at most {longest} characters"
-            yield Problem(where=where, expected=expected, got=f"{value!r:.40}")
+            yield Problem(where=where, expected=expected, got=brief(value))
         # A key is compared, so it is not cleaned; and no database takes every control character.
         elif where == "key" and not is_one_line(value):
             yield Problem(where=where, expected="one line of text", got=f"{value!r:.40}")
     if not _is_moment(event.occurred_at_ms):
         expected = "milliseconds since 1970"
-        got = f"{event.occurred_at_ms!r:.40}"
+        got = brief(event.occurred_at_ms)
         yield Problem(where="occurred_at_ms", expected=expected, got=got)
 
 

@@ -7,13 +7,15 @@ harmless, because the mail must still go (RELIABILITY B and C).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
+from math import isfinite
 from types import MappingProxyType
 from typing import TypeAlias, cast
 
-from envoi.core.problem import Problem
+from envoi.core.problem import Problem, brief
 
 Plain: TypeAlias = "str | int | float | bool | list[Plain] | dict[str, Plain] | None"
 
@@ -23,6 +25,10 @@ MASK = "********"
 MAX_TEXT_CHARS = 100_000
 # Lists are commits, reviewers, changed files; beyond this a template shows a count.
 MAX_ITEMS = 1_000
+# A row is a line of a table; no mail is wider.
+MAX_CELLS, MAX_CELL_NAME_CHARS = 100, 100
+# What a database's BIGINT holds, and any other reader of JSON.
+MAX_INTEGER = 2**63
 
 KIND_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -200,7 +206,10 @@ def own_path(text: str) -> str:
     >>> own_path("https://evil.test/reset?t=1")
     '/reset?t=1'
     """
-    path = "/" + _SCHEME_AND_HOST.sub("", clean_line(text), count=1).lstrip("/\\")
+    text = clean_line(text)
+    # At the beginning alone: elsewhere it is part of a query, and looking for it takes seconds.
+    foreign = _SCHEME_AND_HOST.match(text)
+    path = "/" + text[foreign.end() if foreign else 0 :].lstrip("/\\")
     return path if _PATH.fullmatch(path) else ""
 
 
@@ -230,20 +239,16 @@ def _misfits(kind: Kind, facts: Mapping[str, object]) -> Iterator[Problem]:
     for name, value in facts.items():
         fact = kind.facts.get(name)
         if fact is not None and value is not None and not _fits(fact.type, value):
-            got = MASK if fact.is_secret else _brief(value)
+            got = MASK if fact.is_secret else brief(value)
             yield Problem(where=f"facts.{name}", expected=f"a {fact.type}", got=got)
-
-
-def _brief(value: object) -> str:
-    return f"{type(value).__name__} {value!r:.40}"
 
 
 def _fits(fact_type: FactType, value: object) -> bool:
     match fact_type:
         case FactType.INTEGER | FactType.MOMENT:
-            return isinstance(value, int) and not isinstance(value, bool)
+            return isinstance(value, int) and _is_number(value)
         case FactType.NUMBER:
-            return isinstance(value, int | float) and not isinstance(value, bool)
+            return _is_number(value)
         case FactType.BOOLEAN:
             return isinstance(value, bool)
         case FactType.LINES:
@@ -262,9 +267,16 @@ def _items(value: object) -> tuple[object, ...]:
     return tuple(cast("list[object]", value)) if isinstance(value, list | tuple) else ()
 
 
+def _is_number(value: object) -> bool:
+    # JSON has no infinity, and nobody prints, stores or compares an integer without end.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isfinite(value) if isinstance(value, float) else abs(value) < MAX_INTEGER
+
+
 def _is_row(item: object) -> bool:
     return isinstance(item, Mapping) and all(
-        isinstance(key, str) and isinstance(cell, str | int | float | bool | None)
+        isinstance(key, str) and (isinstance(cell, str | bool | None) or _is_number(cell))
         for key, cell in cast("Mapping[object, object]", item).items()
     )
 
@@ -280,11 +292,29 @@ def _clean(fact_type: FactType, value: Plain) -> Plain:
         case FactType.OWN_LINK:
             return own_path(_bounded(value)) if value else ""
         case FactType.LINES:
-            return [clean_line(_bounded(item)) for item in _items(value)[:MAX_ITEMS]]
+            return _fitting(clean_line(_bounded(item)) for item in _items(value)[:MAX_ITEMS])
         case FactType.ROWS:
-            return [_clean_row(item) for item in _items(value)[:MAX_ITEMS]]
+            return _fitting(_clean_row(item) for item in _items(value)[:MAX_ITEMS])
         case _:
             return value
+
+
+def _fitting(items: Iterable[Plain]) -> list[Plain]:
+    # Together they are one fact, so no longer than one may be (C4): 1,000 items as long as a
+    # text would be a mail of 100 MB.
+    fitting: list[Plain] = []
+    room = MAX_TEXT_CHARS
+    for item in items:
+        room -= _size(item)
+        if room < 0:
+            break
+        fitting.append(item)
+    return fitting
+
+
+def _size(item: Plain) -> int:
+    cells = item.values() if isinstance(item, dict) else (item,)
+    return sum(len(cell) for cell in cells if isinstance(cell, str))
 
 
 def _bounded(value: object) -> str:
@@ -294,9 +324,13 @@ def _bounded(value: object) -> str:
 def _clean_row(row: object) -> dict[str, Plain]:
     if not isinstance(row, Mapping):
         return {}
-    table = cast("Mapping[object, Plain]", row)
-    cells = ((clean_line(str(key)), cell) for key, cell in table.items())
-    return {name: _clean_cell(name, cell) for name, cell in cells}
+    cleaned: dict[str, Plain] = {}
+    room = MAX_TEXT_CHARS
+    for key, cell in islice(cast("Mapping[object, Plain]", row).items(), MAX_CELLS):
+        name = clean_line(str(key))[:MAX_CELL_NAME_CHARS]
+        value = cleaned[name] = _clean_cell(name, cell[:room] if isinstance(cell, str) else cell)
+        room -= _size(value)
+    return cleaned
 
 
 def _clean_cell(name: str, cell: Plain) -> Plain:

@@ -278,8 +278,9 @@ def context(audible: Audible, facts: Mapping[str, Plain]) -> Context:
         "subject": event.subject,
         "occurred_at_ms": event.occurred_at_ms,
         "actor": {
-            "name": clean_line(actor.full_name if actor else event.actor),
-            "login": clean_line(actor.login if actor else event.actor),
+            # Somebody outside the directory has an address and neither name nor login.
+            "name": clean_line((actor and actor.full_name) or event.actor),
+            "login": clean_line((actor and actor.login) or event.actor),
         },
         "people": {
             role: [clean_line(name) for name in names] for role, names in event.people.items()

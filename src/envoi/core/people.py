@@ -41,7 +41,8 @@ class Address:
 
     def __post_init__(self) -> None:
         """Refuse whatever is not plain atoms."""
-        if not _LOCAL.fullmatch(self.local) or "=?" in self.local:
+        # `${` is what Exim took for a command to run (CVE-2019-10149).
+        if not _LOCAL.fullmatch(self.local) or "=?" in self.local or "${" in self.local:
             raise ValueError("the part before the @ may hold letters, digits and single dots only")
         if any(not letter.isprintable() for letter in self.local):
             raise ValueError("the part before the @ holds an invisible character")

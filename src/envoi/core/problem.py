@@ -26,4 +26,31 @@ class Problem:
         'smtp.port: expected 1..65535, got 70000'
         """
         line = f"{self.where}: expected {self.expected}, got {self.got}"
-        return f"{line} ({self.hint})" if self.hint else line
+        # Names of fields are typed as well: one must not forge a second problem or move a
+        # terminal's cursor (F11), and half a surrogate pair cannot be printed at all.
+        return printable(f"{line} ({self.hint})" if self.hint else line)
+
+
+def brief(value: object) -> str:
+    """Return what was found, in few words: its type and the beginning of its value.
+
+    >>> brief([1, 2]), brief(10**5000)
+    ('list [1, 2]', 'int')
+    """
+    name = type(value).__name__
+    try:
+        return f"{name} {value!r:.40}"
+    # Python prints no integer beyond 4,300 digits, and nothing that is nested without end.
+    except (ValueError, RecursionError):
+        return name
+
+
+def printable(text: str) -> str:
+    r"""Return the text with everything that cannot be seen written out, as it is told to people.
+
+    >>> printable("a\nb")
+    'a\\nb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -145,9 +145,9 @@ def _person(user: Row, primary: Row) -> Person:
 
 def _mail(text: object, problem: object) -> tuple[Address | None, str]:
     # Mail goes to the primary address or nowhere: another one was not chosen by its owner.
-    if problem:
-        return None, str(text)
     local, _, domain = str(text).rpartition("@")
+    if problem or "." not in domain:  # a bare host name is nobody's mail address (A22)
+        return None, str(text)
     try:
         return Address(local, domain), ""
     except ValueError:  # a row that was not written by us

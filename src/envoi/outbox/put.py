@@ -14,6 +14,9 @@ from envoi.outbox import records
 from envoi.outbox import statements as st
 from envoi.seams import Tx
 
+# PostgreSQL indexes no text beyond 2,700 octets, and a host's table may hold any login.
+MAX_LABEL_CHARS = 320
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
@@ -106,7 +109,8 @@ def put_decisions(tx: Tx, event_id: int, skipped: Sequence[Skipped]) -> None:
     if not skipped:
         return
     rows = [
-        (item.sender, item.person.id, item.person.label, item.because.stored) for item in skipped
+        (item.sender, item.person.id, item.person.label[:MAX_LABEL_CHARS], item.because.stored)
+        for item in skipped
     ]
     params = {"event_id": event_id, "rows": records.packed_rows(rows)}
     tx.execute(st.sql(tx.dialect).put_decisions, params)
