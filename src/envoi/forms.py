@@ -5,7 +5,6 @@ refused with every problem at once; nothing is repaired.
 """
 
 import base64
-import binascii
 import mimetypes
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
@@ -15,7 +14,7 @@ from envoi.core.event import Event
 from envoi.core.kind import MailClass, Plain
 from envoi.core.message import Attachment
 from envoi.core.people import Mailbox
-from envoi.core.problem import Problem
+from envoi.core.problem import Problem, brief
 from envoi.core.ready import ReadyMail, check_ready
 from envoi.errors import AddressError, EventError, InputError
 
@@ -154,7 +153,8 @@ def media_type_of(name: str) -> str:
     >>> media_type_of("report.pdf"), media_type_of("core")
     ('application/pdf', 'application/octet-stream')
     """
-    guessed, encoding = mimetypes.guess_type(name)
+    # The library takes URLs too, and believes what a `data:` one says about itself.
+    guessed, encoding = mimetypes.guess_type(f"./{name}")
     return guessed if guessed and not encoding else "application/octet-stream"
 
 
@@ -176,17 +176,17 @@ def _misfits(table: Mapping[str, object], kind: str) -> list[Problem]:
     for role, names in _table(table.get("people")).items():
         if not isinstance(names, str) and not _is_texts(names):
             expected = "a login, an address or a list of them"
-            problems.append(Problem(where=f"people.{role}", expected=expected, got=_brief(names)))
+            problems.append(Problem(where=f"people.{role}", expected=expected, got=brief(names)))
     if not table.get("kind"):
         problems.append(Problem(where="kind", expected="the name of a kind", got="nothing"))
     elif kind and table["kind"] != kind:
-        problems.append(Problem(where="kind", expected=kind, got=_brief(table["kind"])))
+        problems.append(Problem(where="kind", expected=kind, got=brief(table["kind"])))
     return problems
 
 
 def _mail_misfits(table: Mapping[str, object]) -> list[Problem]:
     problems: list[Problem] = []
-    for field in ("subject", "text", "html", "from", "reply_to", "key", "application"):
+    for field in ("subject", "text", "html", "from", "reply_to", "key", "application", "class"):
         problems += _unless(table, field, str, "a text")
     for field in ("to", "cc", "bcc"):
         problems += _unless(table, field, (str, list), "a mailbox or a list of them")
@@ -195,9 +195,9 @@ def _mail_misfits(table: Mapping[str, object]) -> list[Problem]:
     for name, value in _table(table.get("headers")).items():
         if not isinstance(value, str):
             where = f"headers.{name!a}"
-            problems.append(Problem(where=where, expected="a text", got=_brief(value)))
-    if table.get("class") and table["class"] not in list(MailClass):
-        got = _brief(table["class"])
+            problems.append(Problem(where=where, expected="a text", got=brief(value)))
+    if isinstance(table.get("class"), str) and table["class"] not in ("", *MailClass):
+        got = brief(table["class"])
         problems.append(Problem(where="class", expected=", ".join(MailClass), got=got))
     return problems
 
@@ -208,7 +208,7 @@ def _unless(
     value = table.get(field)
     if value is None or (isinstance(value, wanted) and not isinstance(value, bool)):
         return []
-    return [Problem(where=field, expected=expected, got=_brief(value))]
+    return [Problem(where=field, expected=expected, got=brief(value))]
 
 
 def _table(value: object) -> Mapping[str, object]:
@@ -222,10 +222,6 @@ def _list(value: object) -> list[object]:
 def _is_texts(value: object) -> bool:
     texts = _list(value)
     return texts == value and all(isinstance(text, str) for text in texts)
-
-
-def _brief(value: object) -> str:
-    return f"{type(value).__name__} {value!r:.40}"
 
 
 def _mailboxes(
@@ -246,7 +242,7 @@ def _read_mailbox(
     text: object, field: str, problems: list[Problem], *, is_local_allowed: bool = False
 ) -> Mailbox | None:
     try:
-        return parse_mailbox(cast("str", text), is_local_allowed=is_local_allowed)
+        return parse_mailbox(text, is_local_allowed=is_local_allowed)
     except AddressError as err:
         problems.append(
             Problem(where=field, expected="name@host or Name <name@host>", got=str(err))
@@ -260,11 +256,11 @@ def _attachments(table: Mapping[str, object], problems: list[Problem]) -> Iterab
         file = _table(entry)
         if not isinstance(file.get("name"), str) or not isinstance(file.get("content"), str):
             expected = "an object with name and base64 content"
-            problems.append(Problem(where=where, expected=expected, got=_brief(entry)))
+            problems.append(Problem(where=where, expected=expected, got=brief(entry)))
             continue
         try:
             content = base64.b64decode(str(file["content"]), validate=True)
-        except binascii.Error as err:
+        except ValueError as err:  # binascii's own, and one for letters beyond ASCII
             problems.append(Problem(where=f"{where}.content", expected="base64", got=str(err)))
             continue
         name = str(file["name"])

@@ -1,6 +1,7 @@
 """This room makes the plain part of a mail that has only HTML (C13)."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 _SILENT = frozenset({"head", "style", "script", "title", "template"})
@@ -19,7 +20,7 @@ def text_of_html(html: str) -> str:
     """
     reader = _Reader()
     reader.feed(html)
-    reader.close()
+    reader.finish()
     lines = [" ".join(line.split(" ")).strip() for line in "".join(reader.pieces).split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
@@ -33,7 +34,14 @@ class _Reader(HTMLParser):
         self._silent = 0
         self._links: list[tuple[str, int]] = []
 
-    # The three names are html.parser's.
+    # The names are html.parser's.
+
+    def parse_marked_section(self, i: int, report: int = 1) -> int:  # noqa: ARG002 # its signature
+        """Pass over `<![...]>` as browsers do, which read it as a comment.
+
+        The library raises `AssertionError` for a section whose name it does not know.
+        """
+        return self.parse_bogus_comment(i)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Begin an element: silence, a line, a link or a list item."""
@@ -66,6 +74,16 @@ class _Reader(HTMLParser):
         words = re.sub(r"[ \t\r\n]+", " ", data)
         at_line_start = not self.pieces or self.pieces[-1].endswith("\n")
         self.pieces.append(words.lstrip(" ") if at_line_start else words)
+
+    def finish(self) -> None:
+        """Take what stands behind the last whole tag; a tag or comment that never ends is none.
+
+        Browsers do so too. The library's own `close` reads the rest anew from each `<`, which
+        takes minutes for 100 kB that somebody made for it.
+        """
+        rest = self.rawdata
+        if rest == "<" or not rest.startswith("<"):
+            self.handle_data(unescape(rest))
 
     def _space(self, tag: str) -> None:
         if tag in _SPACED:

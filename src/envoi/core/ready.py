@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from envoi.core.event import MAX_KEY_CHARS
 from envoi.core.kind import MailClass, clean_line, clean_text, is_one_line
 from envoi.core.message import (
+    MAX_NAME_CHARS,
     MAX_SUBJECT_CHARS,
     Attachment,
     Identity,
@@ -86,21 +88,20 @@ def check_ready(mail: ReadyMail) -> tuple[Problem, ...]:
 
 def compose_ready(mail: ReadyMail, identity: Identity, stamp: Stamp) -> Message:
     """Return the message of a checked ready-made mail; it gets no template and no prefix."""
-    # References such as `&#27;` become characters only now, so the result is cleaned again.
-    text = clean_text(mail.text) or clean_text(text_of_html(mail.html)) + "\n"
+    text = _text_of(mail)
     return Message(
         uid=stamp.uid,
         application=mail.application,
         kind=READY_KIND,
         mail_class=mail.mail_class,
-        sender=mail.sender or identity.sender,
-        reply_to=mail.reply_to or identity.reply_to,
+        sender=_shown(mail.sender) if mail.sender else identity.sender,
+        reply_to=_shown(mail.reply_to) if mail.reply_to else identity.reply_to,
         subject=mail.subject.strip(),
         text=text,
         html=clean_text(mail.html),
         headers=headers_of(identity, READY_KIND, mail.headers),
-        to=mail.to,
-        cc=mail.cc,
+        to=tuple(_shown(mailbox) for mailbox in mail.to),
+        cc=tuple(_shown(mailbox) for mailbox in mail.cc),
         attachments=tuple(cleaned_attachment(file) for file in mail.attachments),
         host=identity.host,
         locale=identity.locale,
@@ -142,6 +143,17 @@ def cleaned_attachment(file: Attachment) -> Attachment:
     return Attachment(name=short, media_type=file.media_type, content=file.content)
 
 
+def _text_of(mail: ReadyMail) -> str:
+    text = clean_text(mail.text)
+    # References such as `&#27;` become characters only now, so the result is cleaned again.
+    return text if text.strip() else clean_text(f"{text_of_html(mail.html)}\n")
+
+
+def _shown(mailbox: Mailbox) -> Mailbox:
+    # A name is what a user called himself (B11, C9), whoever put it into the mailbox.
+    return Mailbox(mailbox.address, clean_line(mailbox.name)[:MAX_NAME_CHARS].rstrip())
+
+
 def _check_recipients(mail: ReadyMail) -> Iterator[Problem]:
     count = len(mail.recipients)
     if not count:
@@ -167,9 +179,13 @@ def _check_words(mail: ReadyMail) -> Iterator[Problem]:
     elif len(mail.subject) > MAX_SUBJECT_CHARS:
         expected = f"at most {MAX_SUBJECT_CHARS} characters"
         yield Problem(where="subject", expected=expected, got=str(len(mail.subject)))
-    if not mail.text.strip() and not text_of_html(mail.html).strip():
+    if not _text_of(mail).strip():
         yield Problem(where="text", expected="some text or HTML", got="nothing")
+    if len(mail.key) > MAX_KEY_CHARS or not is_one_line(mail.key):
+        expected = f"one line of at most {MAX_KEY_CHARS} characters"
+        yield Problem(where="key", expected=expected, got=ascii(mail.key[:80]))
     content = len(mail.text) + len(mail.html) + sum(len(file.content) for file in mail.attachments)
+    content += sum(len(name) + len(value) for name, value in mail.headers)
     if content > MAX_CONTENT_BYTES:
         expected = f"at most {MAX_CONTENT_BYTES} bytes with all attachments"
         yield Problem(where="text", expected=expected, got=str(content))
