@@ -47,7 +47,8 @@ class Selector:
         Raises:
             ValueError: The text is none of these.
         """
-        word, colon, name = (part.strip() for part in text.partition(":"))
+        # Spaces are how lists are laid out; a line break beside an address is no accident (A8).
+        word, colon, name = (part.strip(" \t") for part in text.partition(":"))
         if not colon and "@" in word:
             return cls(SelectorType.ADDRESS, word)
         if word not in list(SelectorType):

@@ -10,11 +10,13 @@ from difflib import get_close_matches
 from typing import cast
 
 from envoi.core.condition import Condition, Operator
-from envoi.core.kind import Kind, MailClass, Plain
+from envoi.core.kind import Kind, MailClass, Plain, is_one_line
 from envoi.core.message import is_header_allowed
 from envoi.core.problem import Problem
 from envoi.core.routing import Selector, SelectorType, Sender
 
+# It stands in every delivery's row and in every list of them.
+MAX_NAME_CHARS = 128
 _TYPES: Mapping[str, type] = {"text": str, "list": list, "table": Mapping, "boolean": bool}
 
 # Key of a sender's table: what it must hold.
@@ -72,6 +74,9 @@ def problems_of(
 ) -> tuple[Problem, ...]:
     """List everything that is wrong with one sender's table; empty when it can be read."""
     where = f"senders.{name}"
+    if not is_one_line(name) or not 0 < len(name) <= MAX_NAME_CHARS:
+        expected = f"a name on one line of at most {MAX_NAME_CHARS} characters"
+        return (Problem(where="senders", expected=expected, got=ascii(name[:80])),)
     misfits = [problem for key, value in table.items() for problem in _key(where, key, value)]
     if misfits:
         return tuple(misfits)

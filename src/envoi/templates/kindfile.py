@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import cast
 
 from envoi.core.event import Event, check_event
-from envoi.core.kind import KIND_NAME, Fact, FactType, Kind, MailClass, Plain
+from envoi.core.kind import KIND_NAME, Fact, FactType, Kind, MailClass, Plain, is_one_line
 from envoi.core.problem import Problem
 
 KIND_FILE = "kind.toml"
@@ -22,6 +22,7 @@ KIND_KEYS = ("description", "class", "lifetime_s", "type_header", "roles", "fact
 FACT_KEYS = ("type", "required", "secret", "description")
 SAMPLE_KEYS = ("actor", "subject", "people", "facts")
 
+MAX_WORD_CHARS = 128
 # What a template sees beside the facts; a fact of the same name could not be read.
 CONTEXT_NAMES = frozenset(
     "facts kind subject occurred_at_ms actor people application subject_line lang direction "  # noqa: SIM905 # reads as a list
@@ -77,7 +78,7 @@ def read_toml(path: Path) -> Table:
 
 def check_kind(kind: Kind) -> tuple[Problem, ...]:
     """List what makes a kind unusable: fact names that templates cannot read, a bad sample."""
-    problems = list(_fact_names(kind))
+    problems = [*_fact_names(kind), *_lines(kind)]
     if kind.sample:
         problems += [
             Problem(
@@ -191,6 +192,14 @@ def _fact_names(kind: Kind) -> Iterator[Problem]:
         elif name in CONTEXT_NAMES:
             expected = "a name that templates do not use for something else"
             yield Problem(where=f"facts.{name}", expected=expected, got=repr(name))
+
+
+def _lines(kind: Kind) -> Iterator[Problem]:
+    # The first stands in a header, the others in the reason of every delivery.
+    for where, text in (("type_header", kind.header_value), *(("roles", r) for r in kind.roles)):
+        if not is_one_line(text) or not 0 < len(text) <= MAX_WORD_CHARS:
+            expected = f"one line of at most {MAX_WORD_CHARS} characters"
+            yield Problem(where=where, expected=expected, got=ascii(text[:80]))
 
 
 def _sample_missing(kind: Kind) -> Iterator[Problem]:
