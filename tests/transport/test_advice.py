@@ -33,6 +33,14 @@ def test_a_refused_sign_in_is_explained(code, text, word, needs_operator):
     assert trouble.needs_operator is needs_operator
 
 
+@pytest.mark.parametrize("code", [530, 538])
+def test_nobody_is_told_to_set_the_tls_that_is_on(code):
+    trouble = auth_trouble(code, "Encryption required", is_secure=True).trouble
+
+    assert "starttls" not in trouble.advice
+    assert "smtp.auth" in trouble.advice
+
+
 @pytest.mark.parametrize(
     ("err", "word"),
     [

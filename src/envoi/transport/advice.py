@@ -128,7 +128,7 @@ def _about_certificate(host: str, err: ssl.SSLCertVerificationError) -> tuple[st
     )
 
 
-def auth_trouble(code: int, text: str) -> TroubleError:
+def auth_trouble(code: int, text: str, *, is_secure: bool = False) -> TroubleError:
     """Return why signing in failed; `text` must be scrubbed already."""
     said = f"{code} {text}".rstrip()
     # RFC 4954 6: 454 is a temporary authentication failure; other 4xx and a 421 are no verdict
@@ -137,15 +137,17 @@ def auth_trouble(code: int, text: str) -> TroubleError:
         return trouble(Stage.AUTH, f"the relay could not check the sign-in: {said}")
     advice = next(
         (advice for mark, advice in _AUTH_ADVICE.items() if mark in text.lower()),
-        _advice_by_code(code),
+        _advice_by_code(code, is_secure=is_secure),
     )
     return trouble(
         Stage.AUTH, f"the relay refused the sign-in: {said}", advice, needs_operator=True
     )
 
 
-def _advice_by_code(code: int) -> str:
+def _advice_by_code(code: int, *, is_secure: bool) -> str:
     match code:
+        case 530 | 538 if is_secure:
+            return "TLS is on already; the relay wants another mechanism: see smtp.auth"
         case 530 | 538:
             return "the relay wants TLS before the password: set smtp.tls = starttls"
         case 500 | 502 | 503 | 504:

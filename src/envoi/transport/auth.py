@@ -47,7 +47,8 @@ def sign_in(dialogue: Dialogue, options: RelayOptions, offered: tuple[str, ...])
             return
         if answer.code not in _UNKNOWN_MECHANISM:
             break
-    raise auth_trouble(answer.code, dialogue.scrubber.text(answer))
+    said = dialogue.scrubber.text(answer)
+    raise auth_trouble(answer.code, said, is_secure=dialogue.is_secure)
 
 
 def _choose(forced: tuple[str, ...], offered: tuple[str, ...], *, is_secure: bool) -> list[str]:
