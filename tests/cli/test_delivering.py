@@ -140,6 +140,23 @@ def test_work_once_that_cannot_record_what_was_sent_tells_it_and_ends_with_4(hom
     assert "error: nothing could be written down for 1 s: " in err
 
 
+def test_work_once_with_only_held_mail_says_how_it_leaves(home):
+    send(home, "ann@example.org")
+
+    ended = home.run("work", "--once")
+
+    assert ended.code == 0
+    assert "1 delivery is held until you decide" in ended.err
+    assert "envoi outbox release" in ended.err
+
+
+def test_an_option_without_its_value_points_to_its_command(home):
+    ended = home.run("run", "--capture")
+
+    assert ended.code == 2
+    assert "See `envoi run --help`." in ended.err
+
+
 def test_sigterm_stops_work_once_too(home):
     with FaultyRelay(RelayTraits(slow_s=0.5)) as relay:
         home.set(outbox={"url": "sqlite:///envoi.db"}, smtp={
@@ -399,6 +416,9 @@ def test_a_test_mail_may_be_stored_only(mail_home, relay):
 
     assert ended.code == 1
     assert ended.out.startswith("queued to ann@example.org: no answer yet")
+    assert "following" not in ended.err
+    assert ended.err.count("envoi outbox show 1") == 1
+    assert "start `envoi run`" in ended.err
     assert relay.kept == []
 
 

@@ -48,6 +48,29 @@ def test_an_event_of_flags_alone(home):
         assert "s3cret" not in home.run(*words).out
 
 
+def test_an_event_that_nobody_hears_of_says_why(home):
+    home.set(outbox={"url": f"sqlite:///{home.folder}/envoi.db"}, senders__oncall={
+        "kind": "server_down", "recipients": ["admins"],
+    })  # fmt: skip
+
+    ended = home.run("notify", "server_down")
+    as_json = home.run("notify", "server_down", "--json")
+
+    assert "0 deliveries, 0 skipped: nobody is found by sender oncall: admins" in ended.out
+    assert "nobody is found by" in as_json.json["because"]
+
+
+def test_html_is_shown_as_its_reader_gets_it(home):
+    home.run("user", "import", "-", stdin=USERS)
+    home.run("notify", "password_reset", "--to-role", "user=ben", "-f", "reset_url=/r",
+             "-f", "valid_until=2026-05-31T08:00:00+00:00")  # fmt: skip
+
+    html = home.run("outbox", "show", "1", "--json").json["html"]
+
+    assert "envoi:personal" not in html
+    assert 'class="personal"' in html
+
+
 def test_the_same_key_is_stored_once(home):
     home.run("user", "import", "-", stdin=USERS)
     words = ["notify", "server_down", "--key", "outage-17"]
@@ -88,7 +111,24 @@ def test_flags_win_over_data(home):
     [
         (["pull_reqest"], "", 3, "did you mean pull_request"),
         (["pull_request"], "", 2, "facts."),
-        (["pull_request", "--data", "-"], "{", 2, "--data: -: expected JSON"),
+        (
+            ["pull_request", "--data", "-"],
+            "{",
+            2,
+            "--data: -: expected JSON, got no name in double quotes at column 2",
+        ),
+        (
+            ["pull_request", "--data", "-"],
+            '{"key":\n nonsense}\n',
+            2,
+            "got no value at line 2, column 2",
+        ),
+        (
+            ["pull_request", "--data", "-"],
+            "{} {}",
+            2,
+            "got more behind the end of the value at column 4",
+        ),
         (["pull_request", "--data", "-"], "", 2, "--data: -: expected JSON, got nothing"),
         (["pull_request", "--data", "-"], "[1]", 2, "event: expected a JSON object, got list"),
         (["pull_request", "--data", "-"], '{"facts": {"x": NaN}}', 2, "NaN, which is no JSON"),

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from envoi.cli.moments import both, local
 from envoi.cli.screen import Screen
 from envoi.core.delivery import State
+from envoi.core.message import Block, Words
+from envoi.core.wire import spoken, words_of
 from envoi.outbox.filters import MAX_LIMIT, Page, Query
 from envoi.outbox.find import Attempt, Listed, Shown, deliveries
 from envoi.seams import Tx
@@ -124,7 +126,16 @@ def show_delivery(screen: Screen, shown: Shown) -> None:
             for attempt in shown.attempts
         ])  # fmt: skip
     screen.line()
-    screen.block(message.text)
+    screen.block(words_read(shown).text)
+
+
+def words_read(shown: Shown) -> Words:
+    """Return what the reader gets, secrets masked: the words with the block of his reason."""
+    message, stored = shown.message, shown.listed.delivery.because.stored
+    nothing = Block(text="", html="")
+    return spoken(
+        words_of(message), message.blocks.get(stored, nothing) if message.blocks else None
+    )
 
 
 def every(tx: Tx, query: Query, limit: int = 0, before_id: int = 0) -> Iterator[Listed]:

@@ -95,9 +95,32 @@ def _parsed(text: str, what: str) -> object:
         return json.loads(text, parse_constant=_refuse_constant)
     except RecursionError as err:
         raise InputError(f"{what}: expected JSON, got one nested too deeply") from err
-    except ValueError as err:
-        got = str(err) if text.strip() else "nothing"
+    except json.JSONDecodeError as err:
+        got = _mistake(err) if text.strip() else "nothing"
         raise InputError(f"{what}: expected JSON, got {got}") from err
+    except ValueError as err:
+        got = str(err)
+        raise InputError(f"{what}: expected JSON, got {got}") from err
+
+
+# What Python's reader says, in words for somebody who does not know its grammar.
+_MISTAKES = {
+    "Expecting value": "no value",
+    "Expecting property name enclosed in double quotes": "no name in double quotes",
+    "Expecting ':' delimiter": "no colon behind a name",
+    "Expecting ',' delimiter": "no comma before the next part, or an end that is missing",
+    "Extra data": "more behind the end of the value",
+    "Unterminated string starting at": "a text whose closing quote is missing",
+    "Invalid control character at": "a control character that is not escaped",
+    "Invalid \\escape": "a backslash before a letter that it does not escape",
+}
+
+
+def _mistake(err: json.JSONDecodeError) -> str:
+    words = _MISTAKES.get(err.msg.removesuffix(": "), f"a mistake ({err.msg})")
+    # Of JSON Lines the caller counts the lines.
+    line = f"line {err.lineno}, " if "\n" in err.doc.strip() else ""
+    return f"{words} at {line}column {err.colno}"
 
 
 def _refuse_constant(name: str) -> NoReturn:

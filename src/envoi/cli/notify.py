@@ -15,8 +15,9 @@ from envoi.cli.receipts import receipt_form, tell_receipt
 from envoi.cli.typed import Json, examples, key_typed, taking
 from envoi.core.event import Event
 from envoi.core.kind import Kind, Plain
+from envoi.core.routing import pick_senders
 from envoi.errors import InputError
-from envoi.mailer import Mailer
+from envoi.mailer import Mailer, Receipt, Stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +84,26 @@ def notify(ctx: typer.Context, options: _Options) -> None:
             return
         form: object = read_json(options.data, "--data") if options.data else {}
         event = forms.read_event(merged_form(form, options.flags(kind)), kind.name)
-        receipt = mailer.notify(event, strict=True)
+        receipt = _explained(mailer, event, mailer.notify(event, strict=True))
         screen = call_of(ctx).screen
         if options.as_json:
             screen.document(receipt_form(receipt))
             return
         tell_receipt(screen, receipt, kind.name)
         hint_at_delivery(screen, mailer.parts)
+
+
+def _explained(mailer: Mailer, event: Event, receipt: Receipt) -> Receipt:
+    if receipt.stored is not Stored.STORED or receipt.deliveries or receipt.because:
+        return receipt
+    if receipt.skipped:
+        return replace(receipt, because="everybody considered was skipped")
+    with mailer.parts.outbox.reading() as tx:
+        senders = pick_senders(event, mailer.parts.senders(tx))
+    names = "; ".join(
+        f"sender {sender.name}: {', '.join(map(str, sender.recipients))}" for sender in senders
+    )
+    return replace(receipt, because=f"nobody is found by {names}")
 
 
 def _notify_many(ctx: typer.Context, mailer: Mailer, kind: Kind, options: _Options) -> None:

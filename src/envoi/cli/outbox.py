@@ -17,6 +17,7 @@ from envoi.cli.deliveries import (
     held_because,
     row_of,
     show_delivery,
+    words_read,
 )
 from envoi.cli.exits import ExitCode
 from envoi.cli.moments import both, local, moment_typed
@@ -162,7 +163,8 @@ def show(
     text = raw_masked(shown.message, shown.listed.delivery) if raw else ""
     if as_json:
         attempts = [attempt_form(attempt) for attempt in shown.attempts]
-        more = {"raw": text} if raw else {"text": shown.message.text, "html": shown.message.html}
+        words = words_read(shown)
+        more = {"raw": text} if raw else {"text": words.text, "html": words.html}
         held = {"held_because": held_because(shown) or None}
         screen.document({**form_of(shown.listed), **held, "attempt_list": attempts, **more})
     elif raw:

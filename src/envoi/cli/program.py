@@ -161,7 +161,7 @@ def _ended(args: Sequence[str] | None, screen: Screen) -> int:
             screen.note(line)
         return code_of(err)
     except TyperException as err:
-        return _misused(err, screen)
+        return _misused(err, screen, _path(command, words))
     except Exception as err:  # noqa: BLE001 # the edge: a person is told, never shown a traceback
         if isinstance(err, OSError) and _is_of_typer(err):
             screen.give_up(err)
@@ -181,13 +181,23 @@ def _is_of_typer(err: OSError) -> bool:
     return str(frame.f_globals.get("__name__")).startswith("typer.")
 
 
-def _misused(err: TyperException, screen: Screen) -> ExitCode:
+def _path(command: object, words: Sequence[str]) -> str:
+    # Not every misuse knows where it happened: an option without its value does not.
+    path = "envoi"
+    for word in words:
+        below: object = getattr(command, "commands", {}).get(word)
+        if below is not None:
+            command, path = below, f"{path} {word}"
+    return path
+
+
+def _misused(err: TyperException, screen: Screen, path: str) -> ExitCode:
     # Called without a command, a group shows its help as the "message".
     words = err.format_message()
     is_help = words.startswith("\n") or "Usage:" in words
     screen.note(words if is_help else f"error: {words}")
     context = getattr(err, "ctx", None)
-    path = getattr(context, "command_path", "envoi")
+    path = getattr(context, "command_path", path)
     if not is_help:
         screen.note(f"See `{path} --help`.")
     return ExitCode.USAGE

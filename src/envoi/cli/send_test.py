@@ -23,6 +23,7 @@ from envoi.errors import InputError
 from envoi.mailer import Mailer
 from envoi.outbox.filters import Query
 from envoi.outbox.find import Listed, deliveries
+from envoi.worker import GIVEN_BACK
 
 # How often another process's worker is looked after.
 LOOK_EVERY_S = 0.1
@@ -67,9 +68,10 @@ def send_test(
         mail = _mail(mailer.parts, address, application)
         receipt = mailer.send(mail, strict=True)
         if not as_json:
-            screen.note(f"stored as event {receipt.event_id}; following it for {wait:g} s")
+            following = f"; following it for {wait:g} s" if wait else ""
+            screen.note(f"stored as event {receipt.event_id}{following}")
         found = _followed(mailer, receipt.event_id, wait)
-        because, advice = _why(mailer.parts, found)
+        because, advice = _why(mailer.parts, found, wait)
     if as_json:
         screen.document({**form_of(found), "because_not_sent": because or None,
                          "advice": advice or None})  # fmt: skip
@@ -130,7 +132,7 @@ def _is_settled(found: Listed) -> bool:
     return state.is_final or state is State.HELD or bool(found.last_reply)
 
 
-def _why(parts: Parts, found: Listed) -> tuple[str, str]:
+def _why(parts: Parts, found: Listed, wait_s: float) -> tuple[str, str]:
     state = found.delivery.state
     if state is State.SENT:
         return "", ""
@@ -140,9 +142,19 @@ def _why(parts: Parts, found: Listed) -> tuple[str, str]:
     down = trouble(parts)
     if down and not state.is_final:
         return down[0].because, down[0].advice
-    if found.last_reply:
-        return found.last_reply, ""
-    return "no answer yet", f"see `envoi outbox show {found.delivery.id}`"
+    if found.last_reply and found.last_reply != GIVEN_BACK:
+        return found.last_reply, _next_step(parts, found)
+    because = f"no answer within {wait_s:g} s" if wait_s else "no answer yet"
+    return because, _next_step(parts, found)
+
+
+def _next_step(parts: Parts, found: Listed) -> str:
+    show = f"`envoi outbox show {found.delivery.id}`"
+    if found.delivery.state.is_final:
+        return ""
+    if live_workers(parts):
+        return f"it waits, and the running worker tries again; see {show}"
+    return f"it waits for a worker: start `envoi run`, or `envoi work --once`; see {show}"
 
 
 def _tell(screen: Screen, found: Listed, because: str, advice: str) -> None:
@@ -151,7 +163,5 @@ def _tell(screen: Screen, found: Listed, because: str, advice: str) -> None:
         screen.state("sent", f"to {delivery.address}; the relay said: {found.last_reply}")
         return
     screen.state(delivery.state, f"to {delivery.address}: {because}")
-    if delivery.state is State.QUEUED:
-        screen.note(f"it waits and is tried again; envoi outbox show {delivery.id}")
     if advice:
         screen.note(f"advice: {advice}")

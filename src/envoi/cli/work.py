@@ -23,10 +23,12 @@ from envoi.cli.call import Call, call_of, outbox_file
 from envoi.cli.exits import ExitCode
 from envoi.cli.logs import LogLevel
 from envoi.cli.presence import trouble
-from envoi.cli.typed import examples
+from envoi.cli.typed import counted, examples
+from envoi.core.delivery import State
 from envoi.errors import InputError
 from envoi.journal import Fact
 from envoi.mailer import Mailer
+from envoi.outbox import find
 from envoi.seams import Carrier
 from envoi.settings import Guard
 from envoi.transport.capture import folder_carrier
@@ -157,11 +159,24 @@ def _carrier(mailer: Mailer, capture: Path | None) -> Carrier | None:
     return folder_carrier(capture, mailer.parts.clock) if capture is not None else None
 
 
+def _tell_held(mailer: Mailer) -> None:
+    if mailer.parts.journal.counts().get(Fact.DELIVERY_SENT):
+        return
+    with mailer.parts.outbox.reading() as tx:
+        held = find.stats(tx, mailer.parts.clock()).by_state[State.HELD]
+    if held:
+        logs.warn(
+            f"{counted(held, 'delivery is', 'deliveries are')} held until you decide: "
+            "`envoi outbox release --all`, or by id"
+        )
+
+
 def _run_once(mailer: Mailer, worker: Worker, stop: Stop) -> None:
     try:
         worker.run_until_idle(stop.flag.is_set)
     finally:
         worker.drain()
+    _tell_held(mailer)
     # Counting what went down and came back would not do: an outage may be older than this call.
     if mailer.parts.journal.counts().get(Fact.RELAY_DOWN) and trouble(mailer.parts):
         raise typer.Exit(ExitCode.FAILED)
