@@ -33,6 +33,8 @@ def parse_address(text: object, *, is_local_allowed: bool = False) -> Address:
         raise AddressError(_refusal(text, "it is empty or has spaces around it"))
     if "<" in text or "," in text or ";" in text:
         raise AddressError(_refusal(text, "one bare address is meant, without name or list"))
+    if "@" not in text:
+        raise AddressError(_refusal(text, "it has no @"))
     local, _, domain = text.rpartition("@")
     try:
         address = Address(_checked_local(local), _ascii_domain(domain))

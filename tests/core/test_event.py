@@ -106,3 +106,7 @@ def test_a_cleaned_event_can_be_stored_and_sent():
 
 def test_cleaning_a_clean_event_changes_nothing():
     assert cleaned(event(), KIND) == event()
+
+
+def test_the_repr_of_an_event_shows_no_fact():
+    assert "Geheim" not in repr(Event(kind="password_reset", facts={"token": "Geheim4711"}))

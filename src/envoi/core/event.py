@@ -34,7 +34,8 @@ class Event:
     """
 
     kind: str
-    facts: Mapping[str, Plain] = field(default_factory=lambda: MappingProxyType({}))
+    # Not in the repr: an application that logs its events must not log reset links.
+    facts: Mapping[str, Plain] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     actor: str = ""
     subject: str = ""
     people: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))

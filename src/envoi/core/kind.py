@@ -47,6 +47,15 @@ class FactType(StrEnum):
     LINES = "lines"  # a list of one-line texts
     ROWS = "rows"  # a list of objects with plain values
 
+    @property
+    def phrase(self) -> str:
+        """The type with its article, as error messages say it.
+
+        >>> FactType.INTEGER.phrase, FactType.LINK.phrase
+        ('an integer', 'a link')
+        """
+        return f"an {self}" if self[0] in "aeio" else f"a {self}"
+
 
 class MailClass(StrEnum):
     """How urgent mail is; the order of the members is the order of delivery."""
@@ -218,7 +227,7 @@ def _missing(kind: Kind, facts: Mapping[str, object]) -> Iterator[Problem]:
         if fact.is_required and facts.get(name) is None:
             yield Problem(
                 where=f"facts.{name}",
-                expected=f"a {fact.type}",
+                expected=fact.type.phrase,
                 got="nothing",
                 hint=fact.description,
             )
@@ -240,7 +249,7 @@ def _misfits(kind: Kind, facts: Mapping[str, object]) -> Iterator[Problem]:
         fact = kind.facts.get(name)
         if fact is not None and value is not None and not _fits(fact.type, value):
             got = MASK if fact.is_secret else brief(value)
-            yield Problem(where=f"facts.{name}", expected=f"a {fact.type}", got=got)
+            yield Problem(where=f"facts.{name}", expected=fact.type.phrase, got=got)
 
 
 def _fits(fact_type: FactType, value: object) -> bool:
