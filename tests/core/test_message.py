@@ -146,6 +146,15 @@ def test_a_message_takes_everything_else_from_where_it_stands():
     assert message.expires_at_ms == NOON_MS - 5 + 3_600_000
 
 
+def test_security_mail_never_borrows_a_name():
+    asker = person("ann", first_name="Ann", last_name="Lee")
+
+    as_notice = replace(RULE, mail_class=MailClass.NOTICE)
+
+    assert composed(audible(actor=asker)).message.sender == OURS
+    assert composed(audible(actor=asker), as_notice).message.sender.name == "Ann Lee (no-reply)"
+
+
 def test_a_sender_may_lower_the_class():
     assert composed(rule=replace(RULE, mail_class=MailClass.REPORT)).message.mail_class == "report"
 

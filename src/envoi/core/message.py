@@ -236,12 +236,14 @@ def compose(
         sealed = finished(real, identity.prefix)
     words = finished(words, identity.prefix)
     mail_class = sender.mail_class or kind.mail_class
+    # A password reset that comes from the reader himself, by name, is what phishing looks like.
+    speaker = None if mail_class is MailClass.SECURITY else audible.actor
     message = Message(
         uid=stamp.uid,
         application=event.application,
         kind=kind.name,
         mail_class=mail_class,
-        sender=from_mailbox(identity.sender, audible.actor),
+        sender=from_mailbox(identity.sender, speaker),
         reply_to=identity.reply_to,
         subject=words.subject,
         text=words.text,
