@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from envoi.outbox import Outbox, open_outbox
@@ -12,6 +13,11 @@ from tests.postgres import PostgresServer, open_server
 pytest_plugins = ["envoi.testing.fixtures"]
 
 ENGINES = ("sqlite", "postgresql")
+
+# No test asserts a time, and two cores may be busy. In CI hypothesis does this by itself, and
+# tries the same examples at every run.
+hypothesis.settings.register_profile("patient", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
