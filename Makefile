@@ -55,7 +55,7 @@ clean: ## Remove .venv, caches and everything built
 # A name like python3.13 may exist and still not run (version switchers), so each candidate is asked.
 $(STAMP): requirements/dev.txt pyproject.toml
 	@set -e; python=; \
-	for candidate in python3.13 python3.12 python3.11 python3; do \
+	for candidate in python3.11 python3.12 python3.13 python3; do \
 		if $$candidate -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
 		then python=$$candidate; break; fi; \
 	done; \
