@@ -53,6 +53,8 @@ clean: ## Remove .venv, caches and everything built
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A name like python3.13 may exist and still not run (version switchers), so each candidate is asked.
+# The lock names every package there is to install. Without --no-deps an old pip would look for
+# `coverage[toml]` once more by itself, and refuse the set-up on the day a newer one comes out.
 $(STAMP): requirements/dev.txt pyproject.toml
 	@set -e; python=; \
 	for candidate in python3.11 python3.12 python3.13 python3; do \
@@ -66,6 +68,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	if ! $(PYTHON) -m pip --version >/dev/null 2>&1; then \
 		echo "Setting up $(VENV) (once, a minute or so)"; $$python -m venv --clear $(VENV); \
 	fi
-	@$(PYTHON) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements/dev.txt
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
