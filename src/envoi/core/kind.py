@@ -89,6 +89,26 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seek:
+    """Where people who stand in a role are looked for, beyond those whom the event names in it.
+
+    Only users of the directory are found so, never a plain address.
+
+    Args:
+        name_in: Fact that holds a login or a raw author such as `Ann Lee <ann@example.org>`. Once
+            the author is found it reads as his login.
+        full_name_in: Fact that then gets his full name, unless the event gave one.
+        mentions_in: Fact with a text in which people are mentioned as `@login`.
+        except_in: Fact with an earlier form of that text: who was mentioned there is not new.
+    """
+
+    name_in: str = ""
+    full_name_in: str = ""
+    mentions_in: str = ""
+    except_in: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """A type of event: its facts' schema, a sample, and how its mail travels.
 
@@ -96,6 +116,7 @@ class Kind:
         name: Lower-case word, e.g. `pull_request`; also the name of its template.
         facts: Schema by fact name.
         roles: Roles that an event of this kind may name people in, e.g. `reviewers`.
+        seeks: Where people of a role are looked for in the facts, by role.
         sample: An event body (`actor`, `subject`, `people`, `facts`) that renders every part.
         mail_class: Default class of its mail.
         type_header: Value of the notification-type header; defaults to the name.
@@ -107,6 +128,7 @@ class Kind:
     name: str
     facts: Mapping[str, Fact]
     roles: tuple[str, ...] = ()
+    seeks: Mapping[str, Seek] = field(default_factory=lambda: MappingProxyType({}))
     sample: Mapping[str, Plain] = field(default_factory=lambda: MappingProxyType({}))
     mail_class: MailClass = MailClass.NOTICE
     type_header: str = ""

@@ -184,20 +184,34 @@ class Question:
         references: Logins and addresses that the event names, the actor among them.
         actor: The reference that stands for who did it.
         roles: Which references stand in which role.
+        sought: By role, groups of references that were found in texts. Of each group only the
+            first counts that a user of the directory answers to, by login or any registered
+            address; a group that no user answers to is nobody, and is not told as unknown.
     """
 
     selectors: frozenset[Selector]
     references: frozenset[str] = frozenset()
     actor: str = ""
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    sought: Mapping[str, tuple[tuple[str, ...], ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A person with every selector of the question that found him."""
+    """A person with every selector of the question that found him.
+
+    Args:
+        person: Who.
+        found_by: The selectors.
+        matched: The registered address, as it is stored, by which the event named him in a role;
+            None when it named him otherwise.
+    """
 
     person: Person
     found_by: frozenset[Selector]
+    matched: Address | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,12 +222,17 @@ class Audience:
         candidates: The people, at most as many as were asked for.
         actor: Who did it, where the directory knows him.
         unknown: References that nobody in the directory answers to, with their selectors.
+        answered: The role, user, group and address selectors that found somebody at all, on
+            whatever page; told with every page.
+        sought: The users found by role of `Question.sought`, told with every page.
         has_more: Whether people with a greater id remain to be asked for.
     """
 
     candidates: tuple[Candidate, ...] = ()
     actor: Person | None = None
     unknown: Mapping[str, frozenset[Selector]] = field(default_factory=lambda: MappingProxyType({}))
+    answered: frozenset[Selector] = frozenset()
+    sought: Mapping[str, tuple[Person, ...]] = field(default_factory=lambda: MappingProxyType({}))
     has_more: bool = False
 
 
