@@ -1,6 +1,6 @@
 import pytest
 
-from envoi.core.kind import Fact, FactType, Kind, MailClass
+from envoi.core.kind import Fact, FactType, Kind, MailClass, Seek
 from envoi.core.rules import merged, read_senders
 from envoi.errors import SettingsError, TemplateError, UnknownKindError
 from envoi.templates.catalogue import SHIPPED_FOLDER, Catalogue
@@ -24,11 +24,22 @@ KIND = """
 description = "A note"
 class = "report"
 lifetime_s = 60
+route_later = true
 type_header = "app-note"
-roles = ["readers"]
+roles = ["readers", "author"]
+
+[seek.readers]
+mentions_in = "words"
+except_in = "old_words"
+
+[seek.author]
+name_in = "title"
+full_name_in = "title"
 
 [facts]
 title = "line"
+words = { type = "text", required = false }
+old_words = { type = "text", required = false }
 at = { type = "moment", required = false, description = "When" }
 link = { type = "own_link", secret = true }
 
@@ -118,7 +129,12 @@ def test_a_kind_file_is_read_with_all_its_keys(write):
     assert kind.mail_class is MailClass.REPORT
     assert kind.lifetime_s == 60
     assert kind.header_value == "app-note"
-    assert kind.roles == ("readers",)
+    assert kind.route_later
+    assert kind.roles == ("readers", "author")
+    assert kind.seeks == {
+        "readers": Seek(mentions_in="words", except_in="old_words"),
+        "author": Seek(name_in="title", full_name_in="title"),
+    }
     assert kind.facts["title"] == Fact(type=FactType.LINE)
     assert kind.facts["at"] == Fact(type=FactType.MOMENT, is_required=False, description="When")
     assert kind.secrets == {"link"}
@@ -131,7 +147,9 @@ BROKEN = """
 descripton = "typo"
 class = "urgent"
 lifetime_s = "1 day"
+route_later = 1
 roles = "readers"
+seek = { readers = "words", author = { name_in = 1, named_in = "x" } }
 
 [facts]
 title = "lin"
@@ -153,7 +171,11 @@ def test_everything_wrong_in_a_kind_file_is_told_at_once(write):
             "descripton",
             "class",
             "lifetime_s",
+            "route_later",
             "roles",
+            "seek.readers",
+            "seek.author.named_in",
+            "seek.author.name_in",
             "sample.actr",
             "sample.people.readers",
             "facts.title",
@@ -191,6 +213,50 @@ def test_everything_wrong_in_a_kind_file_is_told_at_once(write):
 )
 def test_what_does_not_fit_is_told_with_file_and_key(write, kind_file, where):
     assert where in problems_of(write({"note/kind.toml": kind_file, **WORDS}))
+
+
+SEEKING = """
+roles = ["author"]
+
+[facts]
+name = "line"
+token = { type = "line", secret = true }
+number = "integer"
+
+[sample.facts]
+name = "ann"
+token = "x"
+number = 7
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("seek", "where"),
+    [
+        ('[seek.writer]\nname_in = "name"', "seek.writer"),
+        ("[seek.author]", "seek.author"),
+        ('[seek.author]\nname_in = "nam"', "seek.author.name_in"),
+        ('[seek.author]\nname_in = "number"', "seek.author.name_in"),
+        ('[seek.author]\nmentions_in = "token"', "seek.author.mentions_in"),
+        (
+            '[seek.author]\nmentions_in = "name"\nfull_name_in = "name"',
+            "seek.author.full_name_in",
+        ),
+        ('[seek.author]\nname_in = "name"\nexcept_in = "name"', "seek.author.except_in"),
+    ],
+    ids=["role", "nothing", "fact", "type", "secret", "name of nobody", "except of nothing"],
+)
+def test_people_are_looked_for_in_facts_that_can_name_them(write, seek, where):
+    folder = write({"note/kind.toml": SEEKING + seek, **WORDS})
+
+    assert problems_of(folder) == [f"/note/kind.toml: {where}"]
+
+
+def test_seek_that_is_no_table_is_told(write):
+    folder = write({"note/kind.toml": 'seek = "author"', **WORDS})
+
+    assert problems_of(folder) == ["/note/kind.toml: seek"]
 
 
 @pytest.mark.parametrize(

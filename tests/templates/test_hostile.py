@@ -105,10 +105,13 @@ def test_hostile_facts_render_harmlessly(harmless, kind, text):
 @pytest.mark.parametrize("case", ["C11", "C12", "C6", "C10"])
 def test_text_that_looks_odd_arrives_literally(kind, case):
     text = HOSTILE[case]
+    found = CATALOGUE.kind(kind)
+    # A changeset's message is shown in one line; an earlier form of a text is only compared.
+    hidden = {"message", *(seek.except_in for seek in found.seeks.values())}
     shown = [
         name
-        for name, fact in CATALOGUE.kind(kind).facts.items()
-        if fact.type is FactType.TEXT and name != "message"
+        for name, fact in found.facts.items()
+        if fact.type is FactType.TEXT and name not in hidden
     ]
 
     data = context_of(CATALOGUE, kind, dict.fromkeys(shown, text))

@@ -121,6 +121,8 @@ class Kind:
         mail_class: Default class of its mail.
         type_header: Value of the notification-type header; defaults to the name.
         lifetime_s: Seconds after which its mail is worthless and becomes `expired`; 0 for never.
+        route_later: Whether the worker alone looks for its people, so that neither the receipt nor
+            its time tells the application's visitor whether somebody was found. Default False.
         description: A sentence for lists.
         folder: Where its templates lie, as text; empty for a kind without templates of its own.
     """
@@ -133,6 +135,7 @@ class Kind:
     mail_class: MailClass = MailClass.NOTICE
     type_header: str = ""
     lifetime_s: int = 0
+    route_later: bool = False
     description: str = ""
     folder: str = ""
 

@@ -14,12 +14,16 @@ from types import MappingProxyType
 from typing import cast
 
 from envoi.core.event import Event, check_event
-from envoi.core.kind import KIND_NAME, Fact, FactType, Kind, MailClass, Plain, is_one_line
+from envoi.core.kind import KIND_NAME, Fact, FactType, Kind, MailClass, Plain, Seek, is_one_line
 from envoi.core.problem import Problem
 
 KIND_FILE = "kind.toml"
-KIND_KEYS = ("description", "class", "lifetime_s", "type_header", "roles", "facts", "sample")
+KIND_KEYS = (
+    "description", "class", "lifetime_s", "route_later", "type_header", "roles", "seek", "facts",
+    "sample",
+)  # fmt: skip
 FACT_KEYS = ("type", "required", "secret", "description")
+SEEK_KEYS = ("name_in", "full_name_in", "mentions_in", "except_in")
 SAMPLE_KEYS = ("actor", "subject", "people", "facts")
 
 MAX_WORD_CHARS = 128
@@ -78,7 +82,7 @@ def read_toml(path: Path) -> Table:
 
 def check_kind(kind: Kind) -> tuple[Problem, ...]:
     """List what makes a kind unusable: fact names that templates cannot read, a bad sample."""
-    problems = [*_fact_names(kind), *_lines(kind)]
+    problems = [*_fact_names(kind), *_lines(kind), *_seeks(kind)]
     if kind.sample:
         problems += [
             Problem(
@@ -133,9 +137,29 @@ def _shape(table: Table) -> Iterator[Problem]:
     # `true` is an integer to Python.
     if not isinstance(lifetime, int) or isinstance(lifetime, bool) or lifetime < 0:
         yield Problem(where="lifetime_s", expected="seconds, 0 for never", got=repr(lifetime))
+    if not isinstance(table.get("route_later", False), bool):
+        got = repr(table["route_later"])
+        yield Problem(where="route_later", expected="true or false", got=got)
     if not _is_texts(table.get("roles", [])):
         yield Problem(where="roles", expected="a list of words", got=repr(table["roles"]))
+    yield from _seek_shape(table.get("seek", {}))
     yield from _sample_shape(table.get("sample", {}))
+
+
+def _seek_shape(seeks: object) -> Iterator[Problem]:
+    if not isinstance(seeks, Mapping):
+        yield Problem(where="seek", expected="tables [seek.ROLE]", got=repr(seeks))
+        return
+    for role, seek in cast("Table", seeks).items():
+        if not isinstance(seek, Mapping):
+            yield Problem(where=f"seek.{role}", expected="a table", got=repr(seek))
+            continue
+        table = cast("Table", seek)
+        yield from _unknown(table, SEEK_KEYS, f"seek.{role}.")
+        for key in SEEK_KEYS:
+            if not isinstance(table.get(key, ""), str):
+                where = f"seek.{role}.{key}"
+                yield Problem(where=where, expected="the name of a fact", got=repr(table[key]))
 
 
 def _sample_shape(sample: object) -> Iterator[Problem]:
@@ -202,6 +226,33 @@ def _lines(kind: Kind) -> Iterator[Problem]:
             yield Problem(where=where, expected=expected, got=ascii(text[:80]))
 
 
+def _seeks(kind: Kind) -> Iterator[Problem]:
+    for role, seek in kind.seeks.items():
+        where = f"seek.{role}"
+        if role not in kind.roles:
+            expected = f"one of the roles {', '.join(kind.roles) or 'none'}"
+            yield Problem(where=where, expected=expected, got="an unknown role")
+        if not seek.name_in and not seek.mentions_in:
+            yield Problem(where=where, expected="name_in or mentions_in", got="neither")
+        for key, needed in (("full_name_in", "name_in"), ("except_in", "mentions_in")):
+            if getattr(seek, key) and not getattr(seek, needed):
+                yield Problem(where=f"{where}.{key}", expected=f"{needed} beside it", got="none")
+        for key in SEEK_KEYS:
+            yield from _sought_fact(kind, f"{where}.{key}", getattr(seek, key))
+
+
+def _sought_fact(kind: Kind, where: str, name: str) -> Iterator[Problem]:
+    fact = kind.facts.get(name)
+    if name and fact is None:
+        hint = near(name, tuple(kind.facts))
+        yield Problem(where=where, expected="the name of a fact", got=repr(name), hint=hint)
+    elif fact is not None and fact.type not in {FactType.TEXT, FactType.LINE}:
+        yield Problem(where=where, expected="a fact of type text or line", got=str(fact.type))
+    elif fact is not None and fact.is_secret:
+        # Who is found in it would tell of it.
+        yield Problem(where=where, expected="a fact that is no secret", got=f"the secret {name}")
+
+
 def _sample_missing(kind: Kind) -> Iterator[Problem]:
     if not kind.sample and any(fact.is_required for fact in kind.facts.values()):
         hint = "previews and checks render it"
@@ -228,13 +279,19 @@ def _kind(path: Path, table: Table) -> Kind:
         name=path.parent.name,
         facts=MappingProxyType(facts),
         roles=tuple(cast("list[str]", table.get("roles", []))),
+        seeks=MappingProxyType(_kind_seeks(cast("Table", table.get("seek", {})))),
         sample=MappingProxyType(_sample(cast("Table", table.get("sample", {})), facts)),
         mail_class=MailClass(str(table.get("class", MailClass.NOTICE))),
         type_header=str(table.get("type_header", "")),
         lifetime_s=cast("int", table.get("lifetime_s", 0)),
+        route_later=bool(table.get("route_later", False)),
         description=str(table.get("description", "")),
         folder=str(path.parent),
     )
+
+
+def _kind_seeks(table: Table) -> dict[str, Seek]:
+    return {role: Seek(**cast("dict[str, str]", seek)) for role, seek in table.items()}
 
 
 def _fact(fact: object) -> Fact:
