@@ -20,9 +20,9 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from envoi.errors import InputError, OutboxUnavailableError
+from envoi.forks import ForkGate
 from envoi.outbox import schema as schemas
 from envoi.outbox.failures import refused
-from envoi.outbox.forks import ForkGate
 from envoi.outbox.tx import ConnectionTx
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ class Database:
         """Close every connection that nobody uses; a later use opens new ones."""
         with self._lock:
             engines = list(self._engines.values())
-            self._engines.clear()
+        # The engines stay, with new pools: another thread, or our own caller, may hold one that
+        # it is about to use, and a forgotten engine's connections would never be closed.
         # After a fork the sockets belong to the parent too: they are dropped, not closed.
         for engine in engines:
             engine.dispose(close=os.getpid() == self._pid)
