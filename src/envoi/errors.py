@@ -12,6 +12,7 @@ What a relay says about a mail is never an exception, it is a value (`core.deliv
     ├── NotFoundError (LookupError)       a delivery, user, group or sender that does not exist
     ├── TemplateError                     a template that cannot be loaded or rendered
     ├── RefusedError                      an operation that the present state does not allow
+    ├── DirectoryError                    a directory outside the outbox cannot be asked who exists
     └── OutboxError                       the durable store cannot do what was asked
         ├── OutboxUnavailableError        not reachable, locked, full or read-only; try again later
         ├── SchemaError                   tables older or newer than this code
@@ -60,6 +61,10 @@ class TemplateError(EnvoiError):
 
 class RefusedError(EnvoiError):
     """The present state does not allow the operation; the message says why and what would."""
+
+
+class DirectoryError(EnvoiError):
+    """Another system's directory cannot be asked who exists; says what to do about it."""
 
 
 class OutboxError(EnvoiError):

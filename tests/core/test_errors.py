@@ -43,9 +43,9 @@ def test_the_drawing_is_the_classes():
 
 
 def test_the_tree_is_small():
-    a_dozen_and_the_root = 13
+    a_baker_s_dozen_and_the_root = 14
 
-    assert len(CLASSES) <= a_dozen_and_the_root
+    assert len(CLASSES) <= a_baker_s_dozen_and_the_root
 
 
 @pytest.mark.parametrize("found", CLASSES)
