@@ -35,7 +35,7 @@ def test_good_settings_are_not_warned_of(tmp_path):
             {"password": ""},
             (
                 "smtp.password: expected a password, got a name alone "
-                "(nobody signs in without a password)"
+                "(u signs in with an empty password)"
             ),
         ),
         (

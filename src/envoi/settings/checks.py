@@ -24,7 +24,11 @@ def misfits_of(settings: Settings, told: AbstractSet[str]) -> tuple[Problem, ...
     """
     return tuple(
         problem
-        for keys, problem in (*_of_waits(settings), *_of_folder(settings))
+        for keys, problem in (
+            *_of_waits(settings),
+            *_of_folder(settings),
+            *_of_directory(settings),
+        )
         if not keys & told
     )
 
@@ -45,6 +49,20 @@ def _of_folder(settings: Settings) -> Iterator[tuple[AbstractSet[str], Problem]]
         hint = f"SQLite URLs cannot hold the ? in {settings.folder}: set outbox.url"
         problem = Problem(where="outbox.url", expected="a folder without ?", got="one", hint=hint)
         yield {"outbox.url"}, problem
+
+
+def _of_directory(settings: Settings) -> Iterator[tuple[AbstractSet[str], Problem]]:
+    kind, url = settings.directory.kind, settings.directory.url
+    if kind != "own" and not url:
+        expected = "the URL of its database"
+        hint = f'directory.kind is "{kind}"'
+        problem = Problem(where="directory.url", expected=expected, got="none", hint=hint)
+        yield {"directory.kind", "directory.url"}, problem
+    if kind == "own" and url:
+        expected = 'kind = "kallithea" with a url'
+        hint = "Envoi's own users stand in the outbox's database"
+        problem = Problem(where="directory.kind", expected=expected, got="own", hint=hint)
+        yield {"directory.kind", "directory.url"}, problem
 
 
 def warnings_of(settings: Settings, *, in_file: str) -> tuple[Problem, ...]:
@@ -77,7 +95,7 @@ def _of_signing_in(smtp: Smtp) -> Iterator[Problem]:
         hint = "nobody signs in without a name"
         yield Problem(where="smtp.username", expected="a name", got="a password alone", hint=hint)
     if smtp.username and not smtp.password:
-        hint = "nobody signs in without a password"
+        hint = f"{smtp.username} signs in with an empty password"
         yield Problem(where="smtp.password", expected="a password", got="a name alone", hint=hint)
     if smtp.password and smtp.host and smtp.tls == "none" and not is_loopback(smtp.host):
         hint = (

@@ -154,10 +154,12 @@ def _completed(reading: _Reading, place: _Place) -> Settings:
         folder=place.folder,
         applications=MappingProxyType(applications),
         smtp=_smtp(fields["smtp"]),
+        directory=_made(sections.DirectorySettings, fields["directory"]),
         outbox=_outbox(fields["outbox"], place.folder),
         delivery=_made(sections.DeliverySettings, fields["delivery"]),
         guard=_made(sections.Guard, fields["guard"]),
         templates=_made(sections.TemplateSettings, fields["templates"]),
+        errors=_made(sections.ErrorSettings, fields["errors"]),
     )
 
 

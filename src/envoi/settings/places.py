@@ -121,6 +121,8 @@ def outbox_url(text: str, folder: Path) -> str:
     if match := _POSTGRESQL.match(text):
         _split(text)
         return "postgresql" + text[len("postgres") :].removeprefix("ql")
+    if re.match(r"(mysql|mariadb|oracle|mssql)\b", text):
+        raise MisfitError("Envoi speaks SQLite and PostgreSQL only")
     if re.match(r"postgres(ql)?\+", text):
         raise MisfitError("Envoi's own connections use psycopg 3: write postgresql://")
     raise MisfitError

@@ -18,6 +18,7 @@ from envoi.settings import places
 from envoi.settings.secret import Secret, masked_url
 
 Tls: TypeAlias = Literal["none", "starttls", "tls"]
+DirectoryKind: TypeAlias = Literal["own", "kallithea"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class Application:
     prefix: str = ""
     type_header: str = "X-Envoi-Notification-Type"
     admins: tuple[Address, ...] = ()
+    fallback: tuple[Address, ...] = ()
     locale: str = "en"
     time_zone: str = "UTC"
 
@@ -61,6 +63,18 @@ class Smtp:
     connections: int = 4
     messages_per_connection: int = 100
     idle_s: float = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectorySettings:
+    """`[directory]`: who exists."""
+
+    kind: DirectoryKind = "own"
+    url: str = ""
+
+    def __repr__(self) -> str:
+        """Return what a dataclass would, with the password in the URL masked."""
+        return f"DirectorySettings(kind={self.kind!r}, url={masked_url(self.url)!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +126,35 @@ class TemplateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorSettings:
+    """`[errors]`: whom the application's own errors are mailed to, and what such a mail holds."""
+
+    enabled: bool = True
+    sender: Mailbox | None = None
+    to: tuple[Address, ...] = ()
+    subject_prefix: str = "Error:"
+    dump_request: bool = False
+    dump_request_size: int = 50_000
+    dump_local_frames: bool = False
+    dump_local_frames_count: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What became of one key of another program's settings file.
+
+    Args:
+        key: As its author wrote it, e.g. `smtp_use_ssl`; of `[app:main]` unless it says another.
+        became: One sentence or less, no secret in it: `smtp.tls = tls`, `not needed: ...`.
+        target: Dotted name of the key here that it decides; empty when it decides none.
+    """
+
+    key: str
+    became: str
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One line of the listing: what is in force, and where it came from.
 
@@ -138,6 +181,7 @@ class Settings:
         senders: Raw `[senders.NAME]` tables, read by `core.rules`.
         warnings: What works and should not stay so; journaled at each start.
         entries: The listing.
+        notes: What became of each key of a Kallithea ini, in its order; empty for other files.
     """
 
     path: Path | None = None
@@ -146,13 +190,16 @@ class Settings:
         default_factory=lambda: MappingProxyType({"main": Application()})
     )
     smtp: Smtp = field(default_factory=Smtp)
+    directory: DirectorySettings = field(default_factory=DirectorySettings)
     outbox: OutboxSettings = field(default_factory=OutboxSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     guard: Guard = field(default_factory=Guard)
     templates: TemplateSettings = field(default_factory=TemplateSettings)
+    errors: ErrorSettings = field(default_factory=ErrorSettings)
     senders: Mapping[str, Mapping[str, Plain]] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[Problem, ...] = ()
     entries: tuple[Entry, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def listing(self) -> tuple[Entry, ...]:
         """Return every key with the value in force and its origin, secrets masked."""
