@@ -337,3 +337,40 @@ worker = Table(
     _ms("seen_at_ms"),
     _text("transport"),
 )
+
+# What an administrator says to many, beside its event. `state` is what was asked for; the rows
+# follow in steps, and `is_swept` says that they have. A claim passes over what `is_halted`.
+broadcast = Table(
+    "envoi_broadcast",
+    metadata,
+    _to("envoi_event", is_key=True),
+    _to("envoi_message"),
+    _text("newest"),
+    _int("ordinal"),
+    Column("state", String(20), nullable=False, server_default="going"),
+    _flag("is_halted"),
+    _flag("is_swept", "1"),
+    _text("stored_by"),
+    _ms("changed_at_ms"),
+    _text("changed_by"),
+)
+_HALTED = text("is_halted = 1")
+Index(
+    "envoi_broadcast_halted",
+    broadcast.c.event_id,
+    sqlite_where=_HALTED,
+    postgresql_where=_HALTED,
+)
+
+# Who used, or tried to use, what only an administrator may.
+audit = Table(
+    "envoi_audit",
+    metadata,
+    _id(),
+    _ms("at_ms"),
+    _text("system_user"),
+    _text("login"),
+    _text("action"),
+    _text("target"),
+    _text("outcome"),
+)
