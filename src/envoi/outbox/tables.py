@@ -368,7 +368,7 @@ audit = Table(
     metadata,
     _id(),
     _ms("at_ms"),
-    _text("system_user"),
+    _text("made_by"),
     _text("login"),
     _text("action"),
     _text("target"),

@@ -53,7 +53,7 @@ def upgrade() -> None:
         "envoi_audit",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
         sa.Column("at_ms", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("system_user", sa.Text(), server_default="", nullable=False),
+        sa.Column("made_by", sa.Text(), server_default="", nullable=False),
         sa.Column("login", sa.Text(), server_default="", nullable=False),
         sa.Column("action", sa.Text(), server_default="", nullable=False),
         sa.Column("target", sa.Text(), server_default="", nullable=False),
