@@ -5,7 +5,7 @@ A test fills its directory with the people below, however that is done there, an
 addresses, it is no full directory and cannot pass.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envoi.core.people import Address
 from envoi.core.routing import Audience, Question, Selector
@@ -23,14 +23,24 @@ class Somebody:
 
 
 WORLD = (
-    Somebody("ann", ("ann@example.org", "ann@old.test"), ("developers",), is_admin=True),
+    Somebody(
+        "ann",
+        ("ann@example.org", "ann@old.test", "hal@login.test"),
+        ("developers",),
+        is_admin=True,
+    ),
     Somebody("bob", ("bob@example.org",), ("developers", "testers")),
     Somebody("Cleo", (), ("testers",)),
     Somebody("dan", ("dan at example.org", "dan@example.org"), ("developers",), is_unusable=True),
     Somebody("eve", ("eve@example.org",), is_active=False, is_admin=True),
     Somebody("fay", ("team@example.org",)),
     Somebody("gil", ("team@example.org",)),
+    # Who has an address as login, and whose login is another one's address.
+    Somebody("ann@login.test", ("lea@example.org",)),
+    Somebody("hal@login.test"),
 )
+# A group without members, besides those of `WORLD`.
+EMPTY_GROUP = "empty"
 # What the directory is told besides: `bob@example.org` is registered, the other is nobody's.
 ADMIN_ADDRESSES = (Address("bob", "example.org"), Address("root", "ops.test"))
 LOGINS = tuple(one.login for one in WORLD)
@@ -103,6 +113,49 @@ FINDS = {
     "nothing": (ask(), {}),
 }  # fmt: skip
 
+# Guesses at who stands in a role, group by group, and the logins of those who are found.
+SEEKS = {
+    "by login": ((("ann",),), ["ann"]),
+    "by login, other case": ((("CLEO",),), ["Cleo"]),
+    "by primary address": ((("bob@example.org",),), ["bob"]),
+    "by extra address, other case": ((("Ann@OLD.test",),), ["ann"]),
+    "by a shared address": ((("team@example.org",),), ["fay", "gil"]),
+    "an address that is a login": ((("ann@login.test",),), ["ann@login.test"]),
+    "an address before a login": ((("hal@login.test",),), ["ann"]),
+    "the first good guess only": ((("x@y.test", "nobody", "bob", "ann"),), ["bob"]),
+    "several groups, in their order": ((("gil",), ("ann", "bob"), ("gil",)), ["gil", "ann"]),
+    "an inactive user": ((("eve",),), ["eve"]),
+    "nobody": ((("x@y.test", "nobody", "", "b\x00b"), ()), []),
+    "no guess": ((), []),
+}
+
+# By which registered address somebody was named, as it is stored.
+MATCHES = {
+    "primary": (ask("role:r", r=("ANN@example.org",)), {"ann": "ann@example.org"}),
+    "extra": (ask("role:r", r=("Ann@OLD.test",)), {"ann": "ann@old.test"}),
+    "beside an unusable one": (ask("role:r", r=("dan@example.org",)), {"dan": "dan@example.org"}),
+    "login": (ask("role:r", r=("ann",)), {"ann": None}),
+    "user": (ask("user:ann"), {"ann": None}),
+    "address that no event named": (ask("ann@old.test"), {"ann": None}),
+    "outsider": (ask("role:r", r=("x@y.test",)), {"x@y.test": None}),
+    "shared": (
+        ask("role:r", r=("TEAM@example.org",)),
+        {"fay": "team@example.org", "gil": "team@example.org"},
+    ),
+}
+
+# Which selectors found somebody at all.
+ANSWERS = {
+    "role by login": (ask("role:r", r=("ann",)), {"role:r"}),
+    "role by outsider": (ask("role:r", r=("x@y.test",)), {"role:r"}),
+    "role of nobody": (ask("role:r", r=("nobody",)), set()),
+    "empty role": (ask("role:r", r=()), set()),
+    "user": (ask("user:bob", "user:nobody"), {"user:bob"}),
+    "address": (ask("ann@old.test", "x@y.test"), {"address:ann@old.test", "address:x@y.test"}),
+    "group": (ask("group:developers", "group:empty", "group:none"), {"group:developers"}),
+    "neither everyone nor admins": (ask("everyone", "admins"), set()),
+}
+
 # Texts that name nobody, whatever they look like (RELIABILITY A16, A17).
 UNKNOWN = {
     "login": "nobody",
@@ -124,6 +177,9 @@ def audience_contract(directory: Directory, tx: Tx) -> None:
     _names_whom_it_does_not_know(directory, tx)
     _tells_persons_whole(directory, tx)
     _knows_the_actor(directory, tx)
+    _seeks_users_only(directory, tx)
+    _tells_the_address_that_matched(directory, tx)
+    _tells_who_answered(directory, tx)
     _pages_without_gap_or_repetition(directory, tx)
 
 
@@ -179,9 +235,42 @@ def _knows_the_actor(directory: Directory, tx: Tx) -> None:
     assert directory.audience(tx, ask("user:ann"), limit=9).actor is None
 
 
+def _seeks_users_only(directory: Directory, tx: Tx) -> None:
+    for name, (groups, logins) in SEEKS.items():
+        question = replace(ask("role:r"), sought={"r": groups, "unheard": groups})
+        audience = directory.audience(tx, question, limit=100)
+
+        assert {role: [p.login for p in found] for role, found in audience.sought.items()} == {
+            "r": logins,
+            "unheard": logins,
+        }, name
+        assert found(audience) == {login: {"role:r"} for login in logins}, name
+        assert audience.unknown == {}, name
+        assert {str(s) for s in audience.answered} == ({"role:r"} if logins else set()), name
+
+
+def _tells_the_address_that_matched(directory: Directory, tx: Tx) -> None:
+    for name, (question, expected) in MATCHES.items():
+        audience = directory.audience(tx, question, limit=100)
+        matched = {c.person.label: c.matched and str(c.matched) for c in audience.candidates}
+
+        assert matched == expected, name
+    question = replace(ask("role:r"), sought={"r": (("Ann <x", "ANN@old.test"),)})
+    [candidate] = directory.audience(tx, question, limit=9).candidates
+    assert str(candidate.matched) == "ann@old.test"
+
+
+def _tells_who_answered(directory: Directory, tx: Tx) -> None:
+    for name, (question, expected) in ANSWERS.items():
+        audience = directory.audience(tx, question, limit=100)
+
+        assert {str(s) for s in audience.answered} == expected, name
+
+
 def _pages_without_gap_or_repetition(directory: Directory, tx: Tx) -> None:
     questions = [question for question, _ in FINDS.values()]
     questions.append(ask("everyone", "admins", "x@y.test", "a@z.test", "user:nobody", actor="bob"))
+    questions.append(replace(questions[-1], sought={"r": (("gil",), ("ann@old.test",))}))
     for question in questions:
         whole = directory.audience(tx, question, limit=100)
         ids = [candidate.person.id for candidate in whole.candidates]
@@ -192,4 +281,6 @@ def _pages_without_gap_or_repetition(directory: Directory, tx: Tx) -> None:
             assert [c for page in taken for c in page.candidates] == list(whole.candidates)
             assert all(len(page.candidates) <= limit for page in taken)
             assert {page.actor for page in taken} == {whole.actor}
+            assert [page.answered for page in taken] == [whole.answered] * len(taken)
+            assert [page.sought for page in taken] == [whole.sought] * len(taken)
             assert [page.unknown for page in taken] == [whole.unknown] + [{}] * (len(taken) - 1)

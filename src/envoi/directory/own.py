@@ -1,22 +1,15 @@
-"""This room asks our own tables who could care about an event (step 3 of the walk).
+"""This room asks our own tables who could care about an event."""
 
-An audience is merged from sources, each of which gives its next user ids in order: everyone, the
-admins, one per group, and whom the event and the senders name. A page is the smallest ids of all.
-Because every source gives as many ids as the page is long, a source that found a person of the
-page has him among its own, so "found by whom" needs no further statement, and a page costs the
-same wherever in a million users it lies.
-
-Outsiders (`address:...`) come before users (`user:...`), as their ids sort.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from envoi.core.people import Address, Person, outsider
-from envoi.core.routing import Audience, Candidate, Question, Selector, SelectorType
+from envoi.core.people import Address, Person
+from envoi.core.routing import Audience, Question
 from envoi.directory import statements
-from envoi.directory.naming import Named, resolve
-from envoi.directory.records import person_id, user_id_of
+from envoi.directory.merging import count_of, page_of
+from envoi.directory.records import person_id
+from envoi.directory.tables import Holder
+from envoi.directory.typed import address_key, login_key
 from envoi.seams import Row, Tx
 
 
@@ -35,14 +28,7 @@ class OwnDirectory:
 
     def count(self, tx: Tx, question: Question) -> int:
         """Return an upper bound of the people that the question finds, without loading them."""
-        named = resolve(tx, self.application, question, self.admin_addresses)
-        many = len(named.users) + len(named.outsiders)
-        types = {selector.type for selector in question.selectors}
-        if SelectorType.EVERYONE in types:
-            return many + statements.count_everyone(tx, self.application)
-        if SelectorType.ADMINS in types:
-            many += statements.count_admins(tx, self.application)
-        return many + statements.count_members(tx, named.groups.values())
+        return count_of(OwnTables(tx, self.application), question, self.admin_addresses)
 
     def audience(self, tx: Tx, question: Question, *, after: str = "", limit: int) -> Audience:
         """Return the next people that the question finds, each once, by ascending person id.
@@ -52,78 +38,67 @@ class OwnDirectory:
             question: Who is looked for.
             after: Person id of the last one already had; empty for the first page.
             limit: How many at most, from 1.
-
-        Returns:
-            The page. `unknown` is told with the first page only, `actor` with every one.
         """
-        if limit < 1:
-            raise ValueError(f"limit: expected 1 or more, got {limit}")
-        named = resolve(tx, self.application, question, self.admin_addresses)
-        outsiders = _outsiders(named, after)
-        room = max(limit - len(outsiders), 0)
-        found = self._found(tx, question, named, after=user_id_of(after), limit=room + 1)
-        page = sorted(found)[:room]
-        people = _people(tx, page)
-        users = [
-            Candidate(person=people[i], found_by=frozenset(found[i])) for i in page if i in people
-        ]
-        return Audience(
-            candidates=(*outsiders[:limit], *users),
-            actor=_actor(tx, named.actor, people),
-            unknown={} if after else named.unknown,
-            has_more=len(outsiders) > limit or len(found) > room,
-        )
-
-    def _found(
-        self, tx: Tx, question: Question, named: Named, *, after: int, limit: int
-    ) -> dict[int, set[Selector]]:
-        found: dict[int, set[Selector]] = {}
-        for selector in question.selectors:
-            for user_id in self._next_ids(tx, selector, named, after, limit):
-                found.setdefault(user_id, set()).add(selector)
-        for user_id, selectors in named.users.items():
-            if user_id > after:
-                found.setdefault(user_id, set()).update(selectors)
-        return found
-
-    def _next_ids(
-        self, tx: Tx, selector: Selector, named: Named, after: int, limit: int
-    ) -> Sequence[int]:
-        match selector.type:
-            case SelectorType.EVERYONE:
-                return statements.ids_of_everyone(tx, self.application, after, limit)
-            case SelectorType.ADMINS:
-                return statements.ids_of_admins(tx, self.application, after, limit)
-            case SelectorType.GROUP if selector in named.groups:
-                return statements.ids_of_members(tx, named.groups[selector], after, limit)
-            case _:
-                return ()
+        tables = OwnTables(tx, self.application)
+        return page_of(tables, question, self.admin_addresses, after=after, limit=limit)
 
 
-def _outsiders(named: Named, after: str) -> list[Candidate]:
-    everyone = [
-        Candidate(person=outsider(address), found_by=selectors)
-        for address, selectors in named.outsiders.items()
-    ]
-    return sorted(
-        (candidate for candidate in everyone if candidate.person.id > after),
-        key=lambda candidate: candidate.person.id,
-    )
+@dataclass(frozen=True, slots=True)
+class OwnTables:
+    """Our own tables within a transaction, as `tables.Tables` asks for them."""
 
+    tx: Tx
+    application: str
 
-def _actor(tx: Tx, actor: int | Address | None, people: Mapping[int, Person]) -> Person | None:
-    match actor:
-        case None:
-            return None
-        case Address():
-            return outsider(actor)
-        case int():
-            return people.get(actor) or _people(tx, [actor]).get(actor)
+    def everyone(self, after: int, limit: int) -> Sequence[int]:
+        """Return the next users by id."""
+        return statements.ids_of_everyone(self.tx, self.application, after, limit)
 
+    def admins(self, after: int, limit: int) -> Sequence[int]:
+        """Return the next users with the admin flag by id."""
+        return statements.ids_of_admins(self.tx, self.application, after, limit)
 
-def _people(tx: Tx, ids: Sequence[int]) -> dict[int, Person]:
-    rows = statements.people_rows(tx, ids)
-    return {statements.number(user[0]): _person(user, primary) for user, primary in rows}
+    def members(self, group_id: int, after: int, limit: int) -> Sequence[int]:
+        """Return the next members of a group by id."""
+        return statements.ids_of_members(self.tx, group_id, after, limit)
+
+    def count_everyone(self) -> int:
+        """Return how many users there are."""
+        return statements.count_everyone(self.tx, self.application)
+
+    def count_admins(self) -> int:
+        """Return how many users have the admin flag."""
+        return statements.count_admins(self.tx, self.application)
+
+    def count_members(self, group_ids: Collection[int]) -> int:
+        """Return how many memberships these groups have together."""
+        return statements.count_members(self.tx, group_ids)
+
+    def peopled(self, group_ids: Collection[int]) -> Collection[int]:
+        """Return those of the groups that have a member."""
+        return statements.peopled_groups(self.tx, group_ids)
+
+    def groups(self, names: Collection[str]) -> Mapping[str, int]:
+        """Return the group behind each name, by its key."""
+        return statements.group_ids(self.tx, self.application, map(login_key, names))
+
+    def by_login(self, logins: Collection[str]) -> Mapping[str, int]:
+        """Return the user behind each login, by its key."""
+        return statements.ids_by_login(self.tx, self.application, map(login_key, logins))
+
+    def by_address(self, addresses: Collection[Address]) -> Mapping[str, Sequence[Holder]]:
+        """Return who registered each address, by its key."""
+        keys = map(address_key, addresses)
+        found = statements.holders_by_address(self.tx, self.application, keys)
+        return {
+            key: [Holder(user_id, stored_address(text)) for user_id, text in holders]
+            for key, holders in found.items()
+        }
+
+    def people(self, ids: Sequence[int]) -> Mapping[int, Person]:
+        """Return the users with these ids, ascending, that exist."""
+        rows = statements.people_rows(self.tx, ids)
+        return {statements.number(user[0]): _person(user, primary) for user, primary in rows}
 
 
 def _person(user: Row, primary: Row) -> Person:
@@ -145,10 +120,16 @@ def _person(user: Row, primary: Row) -> Person:
 
 def _mail(text: object, problem: object) -> tuple[Address | None, str]:
     # Mail goes to the primary address or nowhere: another one was not chosen by its owner.
-    local, _, domain = str(text).rpartition("@")
-    if problem or "." not in domain:  # a bare host name is nobody's mail address (A22)
-        return None, str(text)
+    address = None if problem else stored_address(str(text))
+    return address, "" if address else str(text)
+
+
+def stored_address(text: str) -> Address | None:
+    """Return an address as our tables hold it, normalised; None when it is none any more."""
+    local, _, domain = text.rpartition("@")
+    if "." not in domain:  # a bare host name is nobody's mail address (A22)
+        return None
     try:
-        return Address(local, domain), ""
+        return Address(local, domain)
     except ValueError:  # a row that was not written by us
-        return None, str(text)
+        return None

@@ -100,16 +100,26 @@ SELECT login_key, id FROM envoi_user WHERE application = :application AND login_
 
 def ids_by_address(tx: Tx, application: str, keys: Iterable[str]) -> dict[str, list[int]]:
     """Return the ids of the users who registered each address, whose primary it is first."""
-    found: dict[str, set[tuple[int, int]]] = {}
-    for key, user_id, is_primary in rows_in(
-        tx, _BY_ADDRESS, sorted(set(keys)), application=application
-    ):
-        found.setdefault(str(key), set()).add((1 - number(is_primary), number(user_id)))
-    return {key: list(dict.fromkeys(i for _, i in sorted(ids))) for key, ids in found.items()}
+    found = holders_by_address(tx, application, keys)
+    return {key: [user_id for user_id, _ in holders] for key, holders in found.items()}
+
+
+def holders_by_address(
+    tx: Tx, application: str, keys: Iterable[str]
+) -> dict[str, list[tuple[int, str]]]:
+    """Return who registered each address: ids with the stored text, whose primary it is first."""
+    rows = rows_in(tx, _BY_ADDRESS, sorted(set(keys)), application=application)
+    ranked = sorted(
+        (str(key), 1 - number(first), number(i), str(text)) for key, i, first, text in rows
+    )
+    found: dict[str, dict[int, str]] = {}
+    for key, _, user_id, text in ranked:
+        found.setdefault(key, {}).setdefault(user_id, text)
+    return {key: list(holders.items()) for key, holders in found.items()}
 
 
 _BY_ADDRESS = """
-SELECT a.address_key, a.user_id, a.is_primary
+SELECT a.address_key, a.user_id, a.is_primary, a.address
 FROM envoi_user_address a JOIN envoi_user u ON u.id = a.user_id
 WHERE a.address_key IN {list} AND u.application = :application
 """
@@ -142,6 +152,17 @@ def count_members(tx: Tx, ids: Iterable[int]) -> int:
     """Return how many memberships these groups have together."""
     sql = "SELECT COUNT(*) FROM envoi_membership WHERE group_id IN {list}"
     return sum(number(row[0]) for row in rows_in(tx, sql, sorted(set(ids))))
+
+
+def peopled_groups(tx: Tx, ids: Iterable[int]) -> set[int]:
+    """Return those of these groups that have a member."""
+    return {number(row[0]) for row in rows_in(tx, _PEOPLED, sorted(set(ids)))}
+
+
+_PEOPLED = """
+SELECT id FROM envoi_group g WHERE id IN {list}
+AND EXISTS (SELECT 1 FROM envoi_membership m WHERE m.group_id = g.id)
+"""
 
 
 def people_rows(tx: Tx, ids: Sequence[int]) -> Iterator[tuple[Row, Row]]:

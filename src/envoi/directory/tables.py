@@ -1,0 +1,74 @@
+"""This room says what it asks of anybody's tables of people, ours or another system's.
+
+Users, groups and memberships have ascending numbers as ids, as every such system gives them.
+`naming` finds whom a question names, `merging` makes pages of an audience; both know tables
+only by this page, so a directory on other tables is their statements and nothing more.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from envoi.core.people import Address, Person
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A user whom a text means.
+
+    Args:
+        user_id: Who.
+        address: His registered address, as it is stored, that the text stands for; None where
+            the text is his login, or the stored address cannot be used.
+    """
+
+    user_id: int
+    address: Address | None = None
+
+
+class Tables(Protocol):
+    """Users of one application, within one transaction; texts match without regard to case."""
+
+    def everyone(self, after: int, limit: int) -> Sequence[int]:
+        """Return the next users by id."""
+        ...
+
+    def admins(self, after: int, limit: int) -> Sequence[int]:
+        """Return the next users with the admin flag by id."""
+        ...
+
+    def members(self, group_id: int, after: int, limit: int) -> Sequence[int]:
+        """Return the next members of a group by id; all of them are users."""
+        ...
+
+    def count_everyone(self) -> int:
+        """Return how many users there are."""
+        ...
+
+    def count_admins(self) -> int:
+        """Return how many users have the admin flag."""
+        ...
+
+    def count_members(self, group_ids: Collection[int]) -> int:
+        """Return how many memberships these groups have together."""
+        ...
+
+    def peopled(self, group_ids: Collection[int]) -> Collection[int]:
+        """Return those of the groups that have a member."""
+        ...
+
+    def groups(self, names: Collection[str]) -> Mapping[str, int]:
+        """Return the group behind each name that one has, by `login_key` of the name."""
+        ...
+
+    def by_login(self, logins: Collection[str]) -> Mapping[str, int]:
+        """Return the user behind each login that somebody has, by `login_key` of the login."""
+        ...
+
+    def by_address(self, addresses: Collection[Address]) -> Mapping[str, Sequence[Holder]]:
+        """Return who registered each address, by `address_key`; whose primary it is comes first."""
+        ...
+
+    def people(self, ids: Sequence[int]) -> Mapping[int, Person]:
+        """Return the users with these ids, ascending, that exist."""
+        ...
