@@ -21,7 +21,8 @@ from envoi.errors import AddressError, EventError, InputError
 EVENT_FIELDS = ("kind", "actor", "subject", "people", "facts", "key", "occurred_at_ms",
                 "application")  # fmt: skip
 MAIL_FIELDS = ("to", "cc", "bcc", "subject", "text", "html", "headers", "attachments", "from",
-               "reply_to", "key", "class", "application")  # fmt: skip
+               "reply_to", "references", "secrets", "to_fallback", "key", "class",
+               "application")  # fmt: skip
 
 
 def read_event(form: object, kind: str = "") -> Event:
@@ -100,6 +101,9 @@ def read_mail(form: object) -> ReadyMail:
         html=str(table.get("html") or ""),
         headers=tuple(cast("Mapping[str, str]", table.get("headers") or {}).items()),
         attachments=tuple(_attachments(table, problems)),
+        references=tuple(cast("list[str]", table.get("references") or ())),
+        secrets=tuple(cast("list[str]", table.get("secrets") or ())),
+        to_fallback=bool(table.get("to_fallback")),
         key=str(table.get("key") or ""),
         mail_class=MailClass(str(table.get("class") or MailClass.NOTICE)),
         application=str(table.get("application") or "main"),
@@ -127,6 +131,9 @@ def mail_form(mail: ReadyMail) -> dict[str, Plain]:
         ],
         "from": _shown(mail.sender) if mail.sender else "",
         "reply_to": _shown(mail.reply_to) if mail.reply_to else "",
+        "references": list(mail.references),
+        "secrets": list(mail.secrets),
+        "to_fallback": mail.to_fallback,
         "key": mail.key,
         "class": mail.mail_class,
         "application": mail.application,
@@ -192,6 +199,14 @@ def _mail_misfits(table: Mapping[str, object]) -> list[Problem]:
         problems += _unless(table, field, (str, list), "a mailbox or a list of them")
     problems += _unless(table, "headers", Mapping, "an object")
     problems += _unless(table, "attachments", list, "a list")
+    for field in ("references", "secrets"):
+        if not _is_texts(table.get(field) or []):
+            # A secret must not stand in the line that refuses it.
+            got = type(table[field]).__name__
+            problems.append(Problem(where=field, expected="a list of texts", got=got))
+    if not isinstance(table.get("to_fallback", False), bool):
+        got = brief(table["to_fallback"])
+        problems.append(Problem(where="to_fallback", expected="true or false", got=got))
     for name, value in _table(table.get("headers")).items():
         if not isinstance(value, str):
             where = f"headers.{name!a}"

@@ -164,7 +164,7 @@ class Mailer:
             store=partial(self.walk.store_ready, mail),
             form={"mail": forms.mail_form(mail)},
             kind=READY_KIND,
-            shown=repr(mail.subject),
+            shown=repr(mail.shown_subject),
             key=mail.key,
         )
         return self._hand_over(offer, tx, strict=strict)

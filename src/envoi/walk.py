@@ -131,7 +131,7 @@ class Walk:
         """Store a ready-made mail with one delivery per recipient."""
         event = Event(
             kind=READY_KIND,
-            facts={"subject": mail.subject},
+            facts={"subject": mail.shown_subject},
             key=mail.key,
             application=mail.application,
         )
@@ -139,9 +139,9 @@ class Walk:
         if not stored.is_new:
             return stored
         identity = self._parts.identity(mail.application)
-        message = compose_ready(mail, identity, self._stamp())
+        composed = compose_ready(mail, identity, self._stamp())
         recipients, skipped = pick_ready(mail)
-        mails = [self._put(tx, stored.event_id, Composed(message=message), recipients)]
+        mails = [self._put(tx, stored.event_id, composed, recipients)]
         self._parts.outbox.put_decisions(tx, stored.event_id, skipped)
         return replace(stored, mails=tuple(mails), skipped=skipped)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from envoi.core.message import Attachment, Identity, Stamp
+from envoi.core.message import Attachment, Identity, Stamp, Words
 from envoi.core.people import Address, Mailbox
 from envoi.core.ready import (
     MAX_CONTENT_BYTES,
@@ -47,6 +47,9 @@ def file(**changes: Any) -> Attachment:
         {"attachments": (file(),)},
         {"to": tuple(box(f"u{n}") for n in range(MAX_RECIPIENTS))},
         {"subject": "x" * 255},
+        {"to": (), "to_fallback": True},
+        {"references": ("docs-pr-7@example.org", "docs-pr-7-line-n12@example.org")},
+        {"secrets": ("Geheim4711",)},
     ],
 )
 def test_mail_that_fits_has_no_problems(changes):
@@ -76,6 +79,14 @@ BOMB = b"x" * MAX_CONTENT_BYTES
         ({"headers": (("X-A", "1\r\nBcc: e@evil.test"),)}, "headers.'X-A'"),
         ({"attachments": (file(media_type="text/html\r\nX: y"),)}, "attachments.'a.txt'"),
         ({"attachments": (file(media_type="text"),)}, "attachments.'a.txt'"),
+        ({"to_fallback": True}, "to"),
+        ({"references": ("<a@example.org>",)}, "references"),
+        ({"references": ("a b@example.org",)}, "references"),
+        ({"references": ("a@example.org\r\nBcc: e@evil.test",)}, "references"),
+        ({"references": ("x" * 901,)}, "references"),
+        ({"references": ("",)}, "references"),
+        ({"secrets": ("",)}, "secrets"),
+        ({"secrets": (" ",)}, "secrets"),
     ],
 )
 def test_what_does_not_fit_is_named(changes, where):
@@ -97,7 +108,7 @@ def test_every_problem_is_told_at_once():
 def test_a_ready_made_mail_becomes_a_message_without_prefix():
     written = mail(cc=(box("bob"),), bcc=(box("cyd"),), headers=(("X-Build", "7"),))
 
-    message = compose_ready(written, IDENTITY, STAMP)
+    message = compose_ready(written, IDENTITY, STAMP).message
 
     assert message.subject == "Hello"
     assert message.text == "Hi\n"
@@ -110,15 +121,56 @@ def test_a_ready_made_mail_becomes_a_message_without_prefix():
 def test_it_may_bring_its_own_sender():
     written = mail(sender=box("ceo"), reply_to=box("office"))
 
-    message = compose_ready(written, IDENTITY, STAMP)
+    message = compose_ready(written, IDENTITY, STAMP).message
 
     assert (message.sender, message.reply_to) == (box("ceo"), box("office"))
 
 
 def test_html_alone_gets_a_text():
-    message = compose_ready(mail(text="", html="<p>Tom &amp; Ann</p>"), IDENTITY, STAMP)
+    message = compose_ready(mail(text="", html="<p>Tom &amp; Ann</p>"), IDENTITY, STAMP).message
 
     assert message.text == "Tom & Ann\n"
+
+
+def test_it_stands_in_the_conversation_that_it_names():
+    ids = ("docs-pr-7@example.org", "docs-pr-7-line-n12@example.org")
+
+    message = compose_ready(mail(references=ids), IDENTITY, STAMP).message
+
+    octets = to_wire(message, words_of(message), delivery(), eight_bit=False, utf8=False)
+    lines = octets.replace(b"\r\n ", b" ").split(b"\r\n")
+    assert b"In-Reply-To: <docs-pr-7-line-n12@example.org>" in lines
+    assert b"References: <docs-pr-7@example.org> <docs-pr-7-line-n12@example.org>" in lines
+
+
+SECRET = mail(
+    subject="Reset abc123",
+    text="https://example.org/reset?t=abc123def\n\nabc123\n",
+    html="<a href='https://example.org/reset?t=abc123def'>abc123</a>",
+    secrets=("abc123", "abc123def"),
+)
+
+
+def test_secrets_of_a_mail_are_masked_in_everything_that_is_shown():
+    composed = compose_ready(SECRET, IDENTITY, STAMP)
+
+    assert composed.message.subject == "Reset ********"
+    assert composed.message.text == "https://example.org/reset?t=********\n\n********\n"
+    assert composed.message.html == "<a href='https://example.org/reset?t=********'>********</a>"
+    assert "abc123" not in f"{composed.message!r} {SECRET!r} {SECRET.shown_subject}"
+
+
+def test_secrets_of_a_mail_are_in_the_words_that_go_out():
+    composed = compose_ready(SECRET, IDENTITY, STAMP)
+
+    assert composed.message.is_sealed
+    assert composed.sealed == Words(subject=SECRET.subject, text=SECRET.text, html=SECRET.html)
+
+
+def test_a_secret_that_does_not_occur_seals_nothing():
+    composed = compose_ready(mail(secrets=("Geheim4711",)), IDENTITY, STAMP)
+
+    assert (composed.message.is_sealed, composed.sealed) == (False, None)
 
 
 @pytest.mark.parametrize("value", HOSTILE_LINES.values(), ids=HOSTILE_LINES)
@@ -126,14 +178,14 @@ def test_whatever_is_not_refused_can_be_written(value):
     wanted = mail(subject=value, headers=(("X-A", value),), attachments=(file(name=value),))
     taken = wanted if not check_ready(wanted) else mail(attachments=(file(name=value),))
 
-    message = compose_ready(replace(taken, text=value), IDENTITY, STAMP)
+    message = compose_ready(replace(taken, text=value), IDENTITY, STAMP).message
 
     assert to_wire(message, words_of(message), delivery(), eight_bit=False, utf8=False)
 
 
 @pytest.mark.parametrize("html", ["<p>a&#27;[2Jb</p>", "<p>a\0[2Jb</p>", "<p>a\x1b[2Jb\r</p>"])
 def test_a_text_made_of_html_is_cleaned_too(html):
-    assert compose_ready(mail(text="", html=html), IDENTITY, STAMP).text == "a[2Jb\n"
+    assert compose_ready(mail(text="", html=html), IDENTITY, STAMP).message.text == "a[2Jb\n"
 
 
 def test_an_address_named_twice_gets_one_copy():

@@ -6,17 +6,19 @@ nothing is stored; an event's data, in contrast, is cleaned (`core.kind`).
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from envoi.core.event import MAX_KEY_CHARS
-from envoi.core.kind import MailClass, clean_line, clean_text, is_one_line
+from envoi.core.kind import MASK, MailClass, clean_line, clean_text, is_one_line
 from envoi.core.message import (
     MAX_NAME_CHARS,
     MAX_SUBJECT_CHARS,
     Attachment,
+    Composed,
     Identity,
     Message,
     Stamp,
+    Words,
     headers_of,
     is_header_allowed,
 )
@@ -33,6 +35,8 @@ READY_KIND = "message"
 READY_SENDER = "send"
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+# What `core.mime` can write as a message id; it folds between ids, never within one.
+_MESSAGE_ID = re.compile(r"[!-;=?-~]{1,900}")
 _NO_FILE_NAME = re.compile(r"[\x00-\x1f\x7f<>:\"|?*]")
 
 
@@ -51,6 +55,13 @@ class ReadyMail:
         attachments: Files.
         sender: From; None: the application's.
         reply_to: Where answers go; None: the application's.
+        references: Ids of the conversation it belongs to, oldest first, without angle brackets;
+            it answers the last one.
+        secrets: Texts within subject, text and HTML, such as a reset token, that only the reader
+            may see: masked in store, log and commands, and deleted when everybody has it.
+        to_fallback: Whether its recipients could not be determined, so that it goes to those who
+            answer for that, one mail each: the admins and `application.fallback`. Then it names
+            no recipient itself.
         key: Idempotency key.
         mail_class: Its place in the queue. Default notice.
         application: Which application speaks.
@@ -59,13 +70,16 @@ class ReadyMail:
     to: tuple[Mailbox, ...] = ()
     cc: tuple[Mailbox, ...] = ()
     bcc: tuple[Mailbox, ...] = ()
-    subject: str
-    text: str = ""
-    html: str = ""
+    subject: str = field(repr=False)
+    text: str = field(default="", repr=False)
+    html: str = field(default="", repr=False)
     headers: tuple[tuple[str, str], ...] = ()
     attachments: tuple[Attachment, ...] = ()
     sender: Mailbox | None = None
     reply_to: Mailbox | None = None
+    references: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    to_fallback: bool = False
     key: str = ""
     mail_class: MailClass = MailClass.NOTICE
     application: str = "main"
@@ -75,31 +89,40 @@ class ReadyMail:
         """Everybody who gets it, in the order To, Cc, Bcc."""
         return (*self.to, *self.cc, *self.bcc)
 
+    @property
+    def shown_subject(self) -> str:
+        """The subject as log and store may show it."""
+        return _masked(self.subject, self.secrets)
+
 
 def check_ready(mail: ReadyMail) -> tuple[Problem, ...]:
     """List everything for which the mail must be refused; empty when it can be taken."""
     return (
         *_check_recipients(mail),
         *_check_words(mail),
+        *_check_marks(mail),
         *(problem for header in mail.headers for problem in _check_header(*header)),
         *(problem for file in mail.attachments for problem in _check_attachment(file)),
     )
 
 
-def compose_ready(mail: ReadyMail, identity: Identity, stamp: Stamp) -> Message:
+def compose_ready(mail: ReadyMail, identity: Identity, stamp: Stamp) -> Composed:
     """Return the message of a checked ready-made mail; it gets no template and no prefix."""
-    text = _text_of(mail)
-    return Message(
+    words = Words(subject=mail.subject.strip(), text=_text_of(mail), html=clean_text(mail.html))
+    masked = _masked_words(words, mail.secrets)
+    is_sealed = masked != words
+    message = Message(
         uid=stamp.uid,
         application=mail.application,
         kind=READY_KIND,
         mail_class=mail.mail_class,
         sender=_shown(mail.sender) if mail.sender else identity.sender,
         reply_to=_shown(mail.reply_to) if mail.reply_to else identity.reply_to,
-        subject=mail.subject.strip(),
-        text=text,
-        html=clean_text(mail.html),
+        subject=masked.subject,
+        text=masked.text,
+        html=masked.html,
         headers=headers_of(identity, READY_KIND, mail.headers),
+        thread=mail.references,
         to=tuple(_shown(mailbox) for mailbox in mail.to),
         cc=tuple(_shown(mailbox) for mailbox in mail.cc),
         attachments=tuple(cleaned_attachment(file) for file in mail.attachments),
@@ -107,7 +130,9 @@ def compose_ready(mail: ReadyMail, identity: Identity, stamp: Stamp) -> Message:
         locale=identity.locale,
         time_zone=identity.time_zone,
         date_ms=stamp.now_ms,
+        is_sealed=is_sealed,
     )
+    return Composed(message=message, sealed=words if is_sealed else None)
 
 
 def pick_ready(mail: ReadyMail) -> tuple[tuple[Recipient, ...], tuple[Skipped, ...]]:
@@ -143,6 +168,21 @@ def cleaned_attachment(file: Attachment) -> Attachment:
     return Attachment(name=short, media_type=file.media_type, content=file.content)
 
 
+def _masked_words(words: Words, secrets: tuple[str, ...]) -> Words:
+    return Words(
+        subject=_masked(words.subject, secrets),
+        text=_masked(words.text, secrets),
+        html=_masked(words.html, secrets),
+    )
+
+
+def _masked(text: str, secrets: tuple[str, ...]) -> str:
+    # The longest first: a token may begin like a shorter one, whose mask would leave its end.
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
 def _text_of(mail: ReadyMail) -> str:
     text = clean_text(mail.text)
     # References such as `&#27;` become characters only now, so the result is cleaned again.
@@ -156,8 +196,11 @@ def _shown(mailbox: Mailbox) -> Mailbox:
 
 def _check_recipients(mail: ReadyMail) -> Iterator[Problem]:
     count = len(mail.recipients)
-    if not count:
+    if not count and not mail.to_fallback:
         yield Problem(where="to", expected="at least one recipient", got="none")
+    if count and mail.to_fallback:
+        expected = "no recipient beside to_fallback"
+        yield Problem(where="to", expected=expected, got=str(count))
     if count > MAX_RECIPIENTS:
         yield Problem(
             where="to",
@@ -189,6 +232,15 @@ def _check_words(mail: ReadyMail) -> Iterator[Problem]:
     if content > MAX_CONTENT_BYTES:
         expected = f"at most {MAX_CONTENT_BYTES} bytes with all attachments"
         yield Problem(where="text", expected=expected, got=str(content))
+
+
+def _check_marks(mail: ReadyMail) -> Iterator[Problem]:
+    for one in mail.references:
+        if not _MESSAGE_ID.fullmatch(one):
+            expected = "message ids without angle brackets"
+            yield Problem(where="references", expected=expected, got=ascii(one[:80]))
+    if not all(secret.strip() for secret in mail.secrets):
+        yield Problem(where="secrets", expected="texts to mask", got="an empty one")
 
 
 def _check_header(name: str, value: str) -> Iterator[Problem]:
