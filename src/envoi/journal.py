@@ -30,6 +30,8 @@ class Fact(StrEnum):
     EVENT_UNSPOOLED = "event.unspooled"
     EVENT_ROUTED = "event.routed"
     EVENT_UNHEARD = "event.unheard"
+    RECIPIENTS_UNDETERMINED = "recipients.undetermined"
+    RECIPIENTS_NOBODY = "recipients.nobody"
     MAIL_NOT_CONFIGURED = "mail.not_configured"
     TEMPLATE_BROKEN = "template.broken"
     DELIVERY_SENT = "delivery.sent"
@@ -64,6 +66,14 @@ _TABLE: dict[Fact, tuple[int, str]] = {
     Fact.EVENT_UNSPOOLED: (logging.INFO, "{count} spooled events taken in from {path}"),
     Fact.EVENT_ROUTED: (logging.INFO, "event {event} ({kind}) routed, {deliveries} deliveries"),
     Fact.EVENT_UNHEARD: (logging.DEBUG, "event {event} ({kind}) concerns nobody: {because}"),
+    Fact.RECIPIENTS_UNDETERMINED: (
+        logging.WARNING,
+        "recipients of '{subject}' cannot be determined; told instead: {told}",
+    ),
+    Fact.RECIPIENTS_NOBODY: (
+        logging.ERROR,
+        "nobody is told of '{subject}': no recipient, administrator or fallback can be determined",
+    ),
     Fact.MAIL_NOT_CONFIGURED: (
         logging.WARNING,
         "SMTP is not configured (smtp.host), mail is held: to {recipient}, {subject}: {text}",

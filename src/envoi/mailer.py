@@ -17,7 +17,6 @@ from envoi import forms
 from envoi.assembly import Parts, assemble
 from envoi.background import Background
 from envoi.chores import Chores
-from envoi.core.delivery import State
 from envoi.core.event import Event, check_event, cleaned
 from envoi.core.kind import Kind, Plain, mask_facts
 from envoi.core.problem import Problem
@@ -29,7 +28,8 @@ from envoi.outbox.store import Outbox
 from envoi.outbox.tx import CallerTx
 from envoi.seams import Carrier, Tx
 from envoi.settings import Settings, load
-from envoi.walk import Walk, Walked
+from envoi.walk import Walk
+from envoi.walked import Walked, report
 from envoi.worker import DEFAULT_TRANSPORT, Post, Worker, worker_name
 
 
@@ -299,15 +299,7 @@ class Mailer:
             deliveries=walked.deliveries,
             key=offer.key,
         )
-        for composed, deliveries in walked.mails:
-            for delivery in deliveries:
-                if delivery.state is State.HELD:
-                    self.parts.journal.note(
-                        Fact.MAIL_NOT_CONFIGURED,
-                        recipient=delivery.address,
-                        subject=composed.message.subject,
-                        text=composed.message.text,
-                    )
+        report(self.parts.journal, walked.mails, walked.undetermined)
         if walked.mails or walked.is_routing:
             self.parts.outbox.ring()
         elif walked.is_new:

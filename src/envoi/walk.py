@@ -5,18 +5,19 @@ same steps in the worker for an event that was stored alone, a thousand people a
 step is one call, in the order of the walk.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import cast
 
+from envoi import reach
 from envoi.assembly import Parts
-from envoi.core.delivery import Delivery, State
+from envoi.core.delivery import State
 from envoi.core.event import Event
-from envoi.core.kind import Kind, Plain, is_one_line, mask_facts
+from envoi.core.finding import question, with_found
+from envoi.core.kind import Kind, MailClass, Plain, is_one_line, mask_facts
 from envoi.core.message import (
-    Audible,
     Composed,
     Context,
     Identity,
@@ -27,81 +28,30 @@ from envoi.core.message import (
     context,
     fallback_words,
 )
-from envoi.core.people import Person
 from envoi.core.ready import READY_KIND, ReadyMail, compose_ready, pick_ready
+from envoi.core.reason import Because, Why
 from envoi.core.routing import (
     Audience,
-    Because,
     Recipient,
     Sender,
     Skipped,
-    Why,
     pick_recipients,
     pick_senders,
-    question,
 )
-from envoi.errors import TemplateError
+from envoi.errors import DirectoryError, TemplateError
 from envoi.journal import Fact
 from envoi.outbox.route import EventClaim
 from envoi.seams import Tx
+from envoi.walked import Mail, Scene, Told, Undetermined, Walked, report
 
 # One transaction of a large audience: long enough to be cheap, short enough to let others write.
 CHUNK_PEOPLE = 1_000
+# One a minute: a directory that is restarted or moved is back by then, and what happened is told
+# to the administrators while it is still news.
+DIRECTORY_TRIES = 10
 # No locale and no time zone is longer.
 MAX_CODE_CHARS = 50
 NOBODY: Mapping[str, str] = MappingProxyType({})
-
-Mail = tuple[Composed, tuple[Delivery, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walked:
-    """What a walk wrote.
-
-    Args:
-        event_id: Row id of the event.
-        is_new: False when the event's key was stored before and nothing was written.
-        is_routing: Whether the worker still has to find the recipients.
-        mails: Messages with their deliveries.
-        skipped: People considered and not told.
-        because: Why nobody is told, where nobody is.
-    """
-
-    event_id: int
-    is_new: bool = True
-    is_routing: bool = False
-    mails: tuple[Mail, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    because: str = ""
-
-    @property
-    def deliveries(self) -> int:
-        """How many people will get mail."""
-        return sum(len(deliveries) for _, deliveries in self.mails)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """An event with all that its mail is made of.
-
-    Args:
-        kind: Its kind.
-        event: Cleaned, with its secrets.
-        actor: Who did it, where the directory knows him.
-        identity: How its application presents itself.
-        event_id: Row id; 0 in a preview.
-    """
-
-    kind: Kind
-    event: Event
-    actor: Person | None
-    identity: Identity
-    event_id: int = 0
-
-    @property
-    def audible(self) -> Audible:
-        """What `compose` needs."""
-        return Audible(event=self.event, kind=self.kind, actor=self.actor, identity=self.identity)
 
 
 class Walk:
@@ -112,20 +62,29 @@ class Walk:
         self._parts = parts
 
     def store(self, kind: Kind, event: Event, tx: Tx) -> Walked:
-        """Store an event with its deliveries, or alone when more people than a few may care."""
+        """Store an event with its deliveries, or alone when its people are found later.
+
+        Later means by the worker: where more people than a few may care, where the directory
+        cannot be asked now, and where the kind wants it (`Kind.route_later`).
+        """
+        if kind.route_later:
+            return self._put_event(tx, kind, event, is_routing=True)
         senders = pick_senders(event, self._parts.senders(tx))
-        found = self._parts.directory(event.application).count(tx, question(event, senders))
-        if found > self._parts.settings.outbox.route_at_once:
+        try:
+            audience = self._small_audience(tx, event, kind, senders)
+        except DirectoryError as err:
+            stored = self._put_event(tx, kind, event, is_routing=True)
+            return replace(stored, because=f"the directory cannot be asked now: {err}")
+        if audience is None:
             return self._put_event(tx, kind, event, is_routing=True)
         stored = self._put_event(tx, kind, event, is_routing=False)
         if not stored.is_new:
             return stored
-        audience = self._audience(tx, event, senders)
-        mails, skipped = self._tell(
-            tx, self._scene(kind, event, audience, stored), senders, audience
-        )
+        scene = self._scene(kind, event, audience, stored.event_id)
+        told = self._tell(tx, scene, senders, audience, Told())
         because = "" if senders else "no sender that is enabled speaks for it"
-        return replace(stored, mails=mails, skipped=skipped, because=because)
+        return replace(stored, because=because, mails=told.mails, skipped=told.skipped,
+            undetermined=told.undetermined)  # fmt: skip
 
     def store_ready(self, mail: ReadyMail, tx: Tx) -> Walked:
         """Store a ready-made mail with one delivery per recipient."""
@@ -150,35 +109,50 @@ class Walk:
 
         Every step of the iterator is one transaction of at most 1,000 people, so that the worker
         sends what is urgent in between.
+
+        Raises:
+            DirectoryError: The directory cannot be asked, and it is too early to give up on it.
         """
         kind = self._parts.catalogue.kind(claim.event.kind)
-        after, has_more, deliveries = claim.cursor, True, 0
+        after, has_more = claim.cursor, True
+        heard: set[str] = set()
+        deliveries = 0
         while has_more:
             with self._parts.outbox.transaction() as tx:
                 senders = pick_senders(claim.event, self._parts.senders(tx))
-                audience = self._audience(tx, claim.event, senders, after)
-                stored = Walked(event_id=claim.event_id)
-                scene = self._scene(kind, claim.event, audience, stored)
-                mails, _ = self._tell(tx, scene, senders, audience, is_routing=True)
+                audience = self._later_audience(tx, claim, kind, senders, after)
+                scene = self._scene(kind, claim.event, audience, claim.event_id)
+                so_far = Told(heard=heard, is_routing=True, is_resumed=bool(claim.cursor))
+                told = self._tell(tx, scene, senders, audience, so_far)
                 after = audience.candidates[-1].person.id if audience.candidates else after
                 self._parts.outbox.keep_cursor(tx, claim, after, self._parts.clock())
             has_more = audience.has_more
-            deliveries += sum(len(rows) for _, rows in mails)
+            deliveries += sum(len(rows) for _, rows in told.mails)
+            report(self._parts.journal, told.mails, told.undetermined)
             yield
         self._parts.outbox.finish_routing(claim, self._parts.clock())
         self._parts.journal.note(
             Fact.EVENT_ROUTED, event=claim.event_id, kind=kind.name, deliveries=deliveries
         )
 
-    def compose(self, scene: Scene, sender: Sender, voice: tuple[str, str]) -> Composed:
-        """Write one sender's message in one voice; a preview stops after this."""
+    def compose(
+        self, scene: Scene, sender: Sender, voice: tuple[str, str], reasons: Iterable[Because] = ()
+    ) -> Composed:
+        """Write one sender's message in one voice; a preview stops after this.
+
+        Args:
+            scene: The event with all that its mail is made of.
+            sender: Who speaks.
+            voice: Locale and time zone.
+            reasons: Why somebody reads it, besides what the sender's recipients say.
+        """
+        scene = replace(scene, event=sender.spoken(scene.event))
         render = partial(self._render, scene.kind)
         composed = compose(scene.audible, sender, voice, render, self._stamp())
         facts = context(scene.audible, mask_facts(scene.kind, scene.event.facts))
-        reasons = [Because(Why(selector.type), selector.name) for selector in sender.recipients]
         blocks = {
             because.stored: self._parts.templates.block(because, voice[0], facts)
-            for because in reasons
+            for because in (*(link.because for link in sender.links), *reasons)
         }
         return replace(composed, message=replace(composed.message, blocks=blocks))
 
@@ -188,43 +162,94 @@ class Walk:
         stored = self._parts.outbox.put_event(tx, masked, self._parts.clock(), to_route=real_facts)
         return Walked(event_id=stored.id, is_new=stored.is_new, is_routing=is_routing)
 
-    def _audience(
-        self, tx: Tx, event: Event, senders: Sequence[Sender], after: str = ""
-    ) -> Audience:
+    def _small_audience(
+        self, tx: Tx, event: Event, kind: Kind, senders: Sequence[Sender]
+    ) -> Audience | None:
+        asked = question(event, kind, senders)
         directory = self._parts.directory(event.application)
-        return directory.audience(tx, question(event, senders), after=after, limit=CHUNK_PEOPLE)
+        if directory.count(tx, asked) > self._parts.settings.outbox.route_at_once:
+            return None
+        return directory.audience(tx, asked, limit=CHUNK_PEOPLE)
 
-    def _scene(self, kind: Kind, event: Event, audience: Audience, stored: Walked) -> Scene:
+    def _later_audience(
+        self, tx: Tx, claim: EventClaim, kind: Kind, senders: Sequence[Sender], after: str
+    ) -> Audience:
+        asked = question(claim.event, kind, senders)
+        directory = self._parts.directory(claim.event.application)
+        try:
+            return directory.audience(tx, asked, after=after, limit=CHUNK_PEOPLE)
+        except DirectoryError:
+            # Whoever is told already is known to be concerned: the others are worth any wait.
+            if after or not self._has_waited_enough(claim, kind):
+                raise
+            return Audience()
+
+    def _has_waited_enough(self, claim: EventClaim, kind: Kind) -> bool:
+        if kind.mail_class is not MailClass.SECURITY:
+            return claim.claims >= DIRECTORY_TRIES
+        # Nobody stands in for whom it is meant, so it waits as long as it is worth anything.
+        lifetime_ms = kind.lifetime_s * 1000 or self._parts.patience.give_up_after_ms
+        return self._parts.clock() - claim.stored_at_ms >= lifetime_ms
+
+    def _scene(self, kind: Kind, event: Event, audience: Audience, event_id: int) -> Scene:
         return Scene(
             kind=kind,
-            event=event,
+            event=with_found(event, kind, audience.sought),
             actor=audience.actor,
             identity=self._parts.identity(event.application),
-            event_id=stored.event_id,
+            event_id=event_id,
         )
 
     def _tell(
-        self, tx: Tx, scene: Scene, senders: Sequence[Sender], audience: Audience, *,
-        is_routing: bool = False,
-    ) -> tuple[tuple[Mail, ...], tuple[Skipped, ...]]:  # fmt: skip
-        told = self._told(tx, scene, audience) if is_routing else NOBODY
-        recipients, skipped = pick_recipients(audience, senders, told)
+        self, tx: Tx, scene: Scene, senders: Sequence[Sender], audience: Audience, so_far: Told
+    ) -> Told:
+        before = self._told(tx, scene, audience) if so_far.is_routing else NOBODY
+        recipients, skipped = pick_recipients(audience, senders, before)
+        so_far.heard.update(_heard(recipients, skipped))
+        lacks = self._lacks(tx, scene, senders, audience, so_far)
+        recipients += reach.stand_ins(self._parts, tx, scene.event_id, recipients, lacks)
+        skipped += tuple(one for lack in lacks for one in lack.skipped)
         self._parts.outbox.put_decisions(tx, scene.event_id, skipped)
         mails: list[Mail] = []
         for sender in senders:
             for voice, group in _by_voice(sender, recipients, scene.identity).items():
-                composed = self.compose(scene, sender, voice)
+                reasons = {r.because for r in group if r.because.why is Why.FALLBACK}
+                composed = self.compose(scene, sender, voice, reasons)
                 mails.append(
                     self._put(
                         tx, scene.event_id, composed, group,
-                        transport=sender.transport, is_routing=is_routing,
+                        transport=sender.transport, is_routing=so_far.is_routing,
                     )
                 )  # fmt: skip
-        return tuple(mails), skipped
+        undetermined = tuple(self._undetermined(scene, lack, mails) for lack in lacks)
+        return replace(so_far, mails=tuple(mails), skipped=skipped, undetermined=undetermined)
 
     def _told(self, tx: Tx, scene: Scene, audience: Audience) -> Mapping[str, str]:
         addresses = [str(c.person.address) for c in audience.candidates if c.person.address]
+        addresses += [str(c.matched) for c in audience.candidates if c.matched]
         return self._parts.outbox.told(tx, scene.event_id, addresses)
+
+    def _lacks(
+        self, tx: Tx, scene: Scene, senders: Sequence[Sender], audience: Audience, so_far: Told
+    ) -> tuple[reach.Lack, ...]:
+        # After a crash in the middle of a large audience nobody knows whom the first half told.
+        if audience.has_more or so_far.is_resumed:
+            return ()
+        silent = [sender for sender in senders if sender.name not in so_far.heard]
+        about = scene.kind, scene.event
+        return reach.lacks(self._parts, tx, about, silent, audience.answered)
+
+    def _undetermined(self, scene: Scene, lack: reach.Lack, mails: Sequence[Mail]) -> Undetermined:
+        told = tuple(str(recipient.address) for recipient in lack.stand_ins)
+        subjects = [
+            composed.message.subject
+            for composed, deliveries in mails
+            if any(delivery.sender == lack.sender.name for delivery in deliveries)
+        ]
+        if not subjects:
+            voice = scene.identity.locale, scene.identity.time_zone
+            subjects = [self.compose(scene, lack.sender, voice).message.subject]
+        return Undetermined(subject=subjects[0], told=told)
 
     def _put(
         self, tx: Tx, event_id: int, composed: Composed, recipients: Sequence[Recipient], *,
@@ -254,6 +279,12 @@ class Walk:
 
     def _stamp(self) -> Stamp:
         return Stamp(uid=self._parts.fresh_uid(), now_ms=self._parts.clock())
+
+
+def _heard(recipients: Sequence[Recipient], skipped: Sequence[Skipped]) -> set[str]:
+    # Who was told by another sender, or shares a mailbox with somebody told, has heard of it.
+    told = {Why.TOLD, Why.SAME_ADDRESS}
+    return {r.sender for r in recipients} | {s.sender for s in skipped if s.because.why in told}
 
 
 def _by_voice(

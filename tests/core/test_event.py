@@ -75,12 +75,12 @@ def test_every_problem_is_told_at_once():
     assert places == ["facts.title", "people.watchers", "key", "occurred_at_ms"]
 
 
-def test_a_kind_without_roles_says_so():
+def test_a_kind_without_roles_knows_who_may_not_read():
     [problem] = check_event(
         Kind(name="bare", facts={}), Event(kind="bare", people={"owner": ("ann",)})
     )
 
-    assert problem.expected == "one of none"
+    assert problem.expected == "one of may_not_read"
 
 
 def test_an_event_names_its_people_and_its_actor():

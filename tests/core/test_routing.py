@@ -17,7 +17,6 @@ from envoi.core.routing import (
     Why,
     pick_recipients,
     pick_senders,
-    question,
 )
 from tests.core.samples import person, role
 
@@ -246,19 +245,6 @@ def test_senders_speak_in_their_order():
     names = ["z", "a", "m"]
 
     assert [s.name for s in pick_senders(PULL, map(sender, names))] == names
-
-
-def test_the_question_names_everything_that_the_senders_ask_for():
-    asked = question(PULL, iter([sender("a", REVIEWERS, exclude=(OWNER,)), sender("b", ADMINS)]))
-
-    assert asked.selectors == {REVIEWERS, OWNER, ADMINS}
-    assert asked.references == {"ann", "bob", "cyd"}
-    assert asked.actor == "ann"
-    assert asked.roles == {"reviewers": ("bob", "cyd"), "owner": (), "actor": ("ann",)}
-
-
-def test_without_an_actor_the_role_is_empty():
-    assert question(Event(kind="pull_request"), [sender("s", ACTOR)]).roles == {"actor": ()}
 
 
 @pytest.mark.parametrize(

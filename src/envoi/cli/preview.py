@@ -13,10 +13,12 @@ from envoi.cli.inputs import read_json
 from envoi.cli.typed import Application, Json, examples, taking
 from envoi.core.delivery import Delivery
 from envoi.core.event import Event
+from envoi.core.finding import with_found
 from envoi.core.kind import Kind, mask_facts
 from envoi.core.message import Audible, Message, Stamp, compose, context
 from envoi.core.people import Address, Person
-from envoi.core.routing import Because, Selector, SelectorType, Sender, Why
+from envoi.core.reason import Because
+from envoi.core.routing import Selector, SelectorType, Sender
 from envoi.core.wire import raw_masked, spoken, words_of
 from envoi.directory.typed import checked_locale, checked_time_zone
 from envoi.errors import InputError, NotFoundError
@@ -95,8 +97,8 @@ def preview(ctx: typer.Context, options: _Options) -> None:
 
 def _composed(parts: Parts, kind: Kind, options: _Options) -> tuple[Message, Because]:
     identity = parts.identity(options.application)
-    event = _event(parts, kind, options)
     sender = _sender(parts, kind, options.sender)
+    event = sender.spoken(with_found(_event(parts, kind, options), kind, {}))
     actor = Person(id=f"preview:{event.actor}", login=event.actor) if event.actor else None
     audible = Audible(event=event, kind=kind, actor=actor, identity=identity)
     voice = (
@@ -105,8 +107,7 @@ def _composed(parts: Parts, kind: Kind, options: _Options) -> tuple[Message, Bec
     )
     stamp = Stamp(uid=parts.fresh_uid(), now_ms=now_ms())
     message = compose(audible, sender, voice, parts.templates.render, stamp).message
-    selector = sender.recipients[0]
-    because = Because(Why(selector.type), selector.name)
+    because = sender.links[0].because
     plain = context(audible, mask_facts(kind, event.facts))
     block = parts.templates.block(because, voice[0], plain)
     return replace(message, blocks={because.stored: block}), because

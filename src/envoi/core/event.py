@@ -7,13 +7,15 @@ from typing import cast
 
 from envoi.core.kind import Kind, Plain, check_facts, clean_facts, clean_line, is_one_line
 from envoi.core.problem import Problem, brief, printable
+from envoi.core.thread import MAX_SUBJECT_CHARS, subject_of
 
 # A key identifies one happening ("comment 4711 created"); longer ones are a mistake, and
 # PostgreSQL cannot index texts without bound.
 MAX_KEY_CHARS = 256
-MAX_SUBJECT_CHARS = 512
 # One event names the people around one object; a mail to thousands is a group or a broadcast.
 MAX_NAMED = 10_000
+# The role, known to every kind, of people who may not read what an event is about.
+MAY_NOT_READ = "may_not_read"
 MAX_MOMENT_MS = 253_402_300_799_999
 
 
@@ -26,8 +28,9 @@ class Event:
         facts: What the templates and the senders' conditions may read; plain values only.
         actor: Login or registered address of who did it; empty when nobody did.
         subject: Stable name of the object it is about, e.g. `docs/pull/7`. Mails about one
-            subject stand in one thread.
+            subject stand in one thread. Empty: what the kind's pattern makes of the facts.
         people: Who stands in which role, by login or address, e.g. `{"reviewers": ("ann",)}`.
+            Whoever stands in the role `may_not_read` is told nothing, whatever else he is.
         key: Idempotency key: a second event with the same key is answered with the first.
         occurred_at_ms: When it happened, milliseconds since 1970 UTC; 0: when it was handed over.
         application: Which application of this outbox speaks.
@@ -57,11 +60,12 @@ def check_event(kind: Kind, event: Event) -> tuple[Problem, ...]:
 
 def cleaned(event: Event, kind: Kind) -> Event:
     """Return the event with its facts made harmless, as everything after step 2 sees it."""
+    facts = clean_facts(kind, event.facts)
     return Event(
         kind=event.kind,
-        facts=clean_facts(kind, event.facts),
+        facts=facts,
         actor=_reference(event.actor),
-        subject=clean_line(event.subject),
+        subject=clean_line(event.subject) or subject_of(kind, facts),
         people={
             role: tuple(dict.fromkeys(_reference(name) for name in names))
             for role, names in event.people.items()
@@ -80,11 +84,12 @@ def _reference(name: str) -> str:
 
 
 def _check_people(kind: Kind, event: Event) -> Iterator[Problem]:
-    known = ", ".join(kind.roles) or "none"
+    roles = (*kind.roles, MAY_NOT_READ)
+    known = ", ".join(roles)
     count = 0
     for role, names in event.people.items():
         where = f"people.{role}"
-        if role not in kind.roles:
+        if role not in roles:
             yield Problem(where=where, expected=f"one of {known}", got="an unknown role")
         elif not _are_names(names):
             expected = "a list of logins or addresses"

@@ -4,134 +4,40 @@ Rules are data (`Sender`); people come as `Candidate`s, each once, with the sele
 them. Nothing here asks a directory or a clock, so every decision can be replayed and explained.
 Order of judgement for one person and one sender, first match wins:
 
-    told already -> the actor -> excluded by selector -> inactive -> no usable address -> chosen
+    told already -> may not read it -> the actor -> excluded by selector -> inactive
+        -> no usable address -> chosen
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from envoi.core.condition import Condition, holds
 from envoi.core.event import Event
-from envoi.core.kind import MailClass
+from envoi.core.kind import MailClass, Plain
 from envoi.core.people import Address, Person
+from envoi.core.reason import Because, Why
+from envoi.core.selector import NO_READERS, Chain, Choice, Selector, SelectorType, read_choice
 
-
-class SelectorType(StrEnum):
-    """Ways in which a sender names people."""
-
-    ROLE = "role"  # whom the event names: `role:reviewers`; `role:actor` is who did it
-    USER = "user"  # one user by login: `user:ann`
-    GROUP = "group"  # every member: `group:developers`
-    ADMINS = "admins"  # users with the admin flag, and the application's plain admin addresses
-    EVERYONE = "everyone"  # every user of the directory
-    ADDRESS = "address"  # one plain address: `address:ops@example.org`, or just the address
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """One way to find people, as a sender's `recipients` list names it.
-
-    >>> str(Selector.parse("role:reviewers")), str(Selector.parse("ops@example.org"))
-    ('role:reviewers', 'address:ops@example.org')
-    """
-
-    type: SelectorType
-    name: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> "Selector":
-        """Read `admins`, `everyone`, `role:x`, `user:x`, `group:x`, `address:x@y` or `x@y`.
-
-        Raises:
-            ValueError: The text is none of these.
-        """
-        # Spaces are how lists are laid out; a line break beside an address is no accident (A8).
-        word, colon, name = (part.strip(" \t") for part in text.partition(":"))
-        if not colon and "@" in word:
-            return cls(SelectorType.ADDRESS, word)
-        if word not in list(SelectorType):
-            raise ValueError(f"{text!r} is no selector; expected {_SELECTOR_FORMS}")
-        selector_type = SelectorType(word)
-        if bool(name) == (selector_type in {SelectorType.ADMINS, SelectorType.EVERYONE}):
-            raise ValueError(f"{text!r} is no selector; expected {_SELECTOR_FORMS}")
-        return cls(selector_type, name)
-
-    def __str__(self) -> str:
-        """Return the form that `parse` reads."""
-        return f"{self.type}:{self.name}" if self.name else str(self.type)
-
-
-_SELECTOR_FORMS = "admins, everyone, role:NAME, user:LOGIN, group:NAME or an e-mail address"
-
-
-class Why(StrEnum):
-    """Reason why a person was chosen or skipped; the value is stored, the sentence is shown."""
-
-    ROLE = "role"
-    USER = "user"
-    GROUP = "group"
-    ADMINS = "admins"
-    EVERYONE = "everyone"
-    ADDRESS = "address"
-    NAMED = "named"  # a ready-made mail names its recipients itself
-    TOLD = "told"
-    SAME_ADDRESS = "same_address"
-    ACTOR = "actor"
-    EXCLUDED = "excluded"
-    INACTIVE = "inactive"
-    NO_ADDRESS = "no_address"
-    UNUSABLE = "unusable"
-    UNKNOWN = "unknown"
-
-
-_SENTENCES = {
-    Why.ROLE: "is named by the event as {}",
-    Why.USER: "is named by the sender as user {}",
-    Why.GROUP: "is a member of group {}",
-    Why.ADMINS: "is an administrator",
-    Why.EVERYONE: "everyone is told",
-    Why.ADDRESS: "the sender names the address {}",
-    Why.NAMED: "is named as recipient of this mail",
-    Why.TOLD: "was told already by sender {}",
-    Why.SAME_ADDRESS: "has the same address as {}, who is told",
-    Why.ACTOR: "did it and is not told of it",
-    Why.EXCLUDED: "is excluded by {}",
-    Why.INACTIVE: "is inactive",
-    Why.NO_ADDRESS: "has no address",
-    Why.UNUSABLE: "has an unusable address: {}",
-    Why.UNKNOWN: "is not in the directory",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Because:
-    """A reason with its detail, e.g. `Because(Why.ROLE, "reviewers")`.
-
-    >>> str(Because(Why.ROLE, "reviewers"))
-    'is named by the event as reviewers'
-    >>> Because.read(Because(Why.ROLE, "reviewers").stored)
-    Because(why=<Why.ROLE: 'role'>, detail='reviewers')
-    """
-
-    why: Why
-    detail: str = ""
-
-    def __str__(self) -> str:
-        """Return the English sentence for lists, logs and `explain`."""
-        return _SENTENCES[self.why].format(self.detail)
-
-    @property
-    def stored(self) -> str:
-        """The form that the database keeps."""
-        return f"{self.why} {self.detail}".strip()
-
-    @classmethod
-    def read(cls, stored: str) -> "Because":
-        """Return the reason that `stored` names."""
-        why, _, detail = stored.partition(" ")
-        return cls(Why(why), detail)
+__all__ = [
+    "NO_READERS",
+    "Audience",
+    "Because",
+    "Candidate",
+    "Chain",
+    "Choice",
+    "Question",
+    "Recipient",
+    "Selector",
+    "SelectorType",
+    "Sender",
+    "Skipped",
+    "Why",
+    "pick_recipients",
+    "pick_senders",
+    "read_choice",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +48,7 @@ class Sender:
         name: Unique name, the key of its TOML table.
         kind: The kind it listens to.
         recipients: Who is told, in order of precedence: the first selector that finds a person
-            is the reason he reads.
+            is the reason he reads. Of a chain only the first link counts that finds anybody.
         template: Template to use; defaults to the kind's name.
         when: Conditions; none means always.
         exclude: Selectors of people who are not told though a recipient selector finds them.
@@ -152,12 +58,18 @@ class Sender:
         mail_class: Class of its mail; None: its kind's.
         transport: Name of the relay its mail leaves by.
         headers: Extra header lines, names and values.
+        facts: Facts that its own mail has, whatever the event says.
+        to_matched_address: Whether a person whom the event names by one of his registered
+            addresses is told at that address, as it is stored, instead of his primary one; then
+            nobody outside the directory is told. Default False.
+        fallback: Whether administrators are told in place of people who could not be
+            determined; None: where a role or the administrators are among the recipients.
         description: A sentence for lists.
     """
 
     name: str
     kind: str
-    recipients: tuple[Selector, ...]
+    recipients: tuple[Choice, ...]
     template: str = ""
     when: tuple[Condition, ...] = ()
     exclude: tuple[Selector, ...] = ()
@@ -167,12 +79,32 @@ class Sender:
     mail_class: MailClass | None = None
     transport: str = "default"
     headers: tuple[tuple[str, str], ...] = ()
+    facts: Mapping[str, Plain] = field(default_factory=lambda: MappingProxyType({}))
+    to_matched_address: bool = False
+    fallback: bool | None = None
     description: str = ""
 
     @property
     def template_name(self) -> str:
         """The template whose words it uses."""
         return self.template or self.kind
+
+    @property
+    def links(self) -> tuple[Selector, ...]:
+        """Every selector among its recipients, those within chains too."""
+        return tuple(link for choice in self.recipients for link in choice.links)
+
+    @property
+    def may_fall_back(self) -> bool:
+        """Whether administrators stand in for people who could not be determined."""
+        if self.fallback is not None:
+            return self.fallback
+        named_by_events = {SelectorType.ROLE, SelectorType.ADMINS}
+        return any(link.type in named_by_events for link in self.links)
+
+    def spoken(self, event: Event) -> Event:
+        """Return the event as this sender's mail tells of it."""
+        return replace(event, facts={**event.facts, **self.facts}) if self.facts else event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,19 +198,6 @@ def pick_senders(event: Event, senders: Iterable[Sender]) -> tuple[Sender, ...]:
     )
 
 
-def question(event: Event, senders: Iterable[Sender]) -> Question:
-    """Return what must be asked of the directory before these senders can choose."""
-    senders = tuple(senders)
-    wanted = {s for sender in senders for s in (*sender.recipients, *sender.exclude)}
-    roles = {**event.people, "actor": (event.actor,) if event.actor else ()}
-    return Question(
-        selectors=frozenset(wanted),
-        references=event.references,
-        actor=event.actor,
-        roles=roles,
-    )
-
-
 def pick_recipients(
     audience: Audience,
     senders: Iterable[Sender],
@@ -293,55 +212,74 @@ def pick_recipients(
     """
     recipients: list[Recipient] = []
     skipped: list[Skipped] = []
-    told_by_address = dict(told)
-    told_by_person: dict[str, str] = {}
+    ledger = _Ledger(by_address=dict(told))
     for sender in senders:
-        skipped += _unknown_of(sender, audience)
+        tried = _tried(sender, audience.answered)
+        skipped += _unknown_of(sender, tried, audience)
         for candidate in audience.candidates:
-            because = _first_match(sender, candidate)
+            because = _first_match(tried, candidate)
             if because is None:
                 continue
-            person = candidate.person
-            refusal = _refusal(sender, candidate, audience.actor, told_by_person, told_by_address)
-            if refusal is not None or person.address is None:
-                skipped.append(
-                    Skipped(
-                        person=person,
-                        sender=sender.name,
-                        because=refusal or Because(Why.NO_ADDRESS),
-                    )
-                )
-                continue
-            told_by_person[person.id] = sender.name
-            told_by_address[str(person.address)] = person.label
-            recipients.append(
-                Recipient(
-                    person=person,
-                    address=person.address,
-                    sender=sender.name,
-                    because=because,
-                )
-            )
+            judged = _judged(sender, candidate, because, audience.actor, ledger)
+            if isinstance(judged, Recipient):
+                ledger.keep(judged)
+                recipients.append(judged)
+            else:
+                skipped.append(judged)
     return tuple(recipients), tuple(skipped)
 
 
-def _first_match(sender: Sender, candidate: Candidate) -> Because | None:
-    for selector in sender.recipients:
-        if selector in candidate.found_by:
-            return Because(Why(selector.type), selector.name)
-    return None
+@dataclass(slots=True, kw_only=True)
+class _Ledger:
+    """Who is told already: sender's name by person id, person's label by address."""
+
+    by_person: dict[str, str] = field(default_factory=dict[str, str])
+    by_address: dict[str, str]
+
+    def keep(self, recipient: Recipient) -> None:
+        """Note one more."""
+        self.by_person[recipient.person.id] = recipient.sender
+        self.by_address[str(recipient.address)] = recipient.person.label
+
+
+def _tried(sender: Sender, answered: AbstractSet[Selector]) -> tuple[Selector, ...]:
+    return tuple(link for choice in sender.recipients for link in _links_tried(choice, answered))
+
+
+def _links_tried(choice: Choice, answered: AbstractSet[Selector]) -> tuple[Selector, ...]:
+    for count, link in enumerate(choice.links, start=1):
+        # Directories tell of these two by the people alone; there is hardly nobody of them.
+        is_certain = link.type in {SelectorType.ADMINS, SelectorType.EVERYONE}
+        if is_certain or link in answered:
+            return choice.links[:count]
+    return choice.links
+
+
+def _first_match(tried: Iterable[Selector], candidate: Candidate) -> Because | None:
+    return next((link.because for link in tried if link in candidate.found_by), None)
+
+
+def _judged(
+    sender: Sender, candidate: Candidate, because: Because, actor: Person | None, ledger: _Ledger
+) -> Recipient | Skipped:
+    person = candidate.person
+    address = candidate.matched if sender.to_matched_address else None
+    address = address or person.address
+    refusal = _refusal(sender, candidate, actor, ledger) or _no_way(person, address, ledger)
+    if refusal is not None or address is None:
+        refusal = refusal or Because(Why.NO_ADDRESS)
+        return Skipped(person=person, sender=sender.name, because=refusal)
+    return Recipient(person=person, address=address, sender=sender.name, because=because)
 
 
 def _refusal(
-    sender: Sender,
-    candidate: Candidate,
-    actor: Person | None,
-    told_by_person: Mapping[str, str],
-    told_by_address: Mapping[str, str],
+    sender: Sender, candidate: Candidate, actor: Person | None, ledger: _Ledger
 ) -> Because | None:
     person = candidate.person
-    if person.id in told_by_person:
-        return Because(Why.TOLD, told_by_person[person.id])
+    if person.id in ledger.by_person:
+        return Because(Why.TOLD, ledger.by_person[person.id])
+    if NO_READERS in candidate.found_by:
+        return Because(Why.NO_READER)
     if actor is not None and person.id == actor.id and not sender.tells_actor:
         return Because(Why.ACTOR)
     for selector in sender.exclude:
@@ -349,15 +287,23 @@ def _refusal(
             return Because(Why.EXCLUDED, str(selector))
     if not person.is_active and not sender.tells_inactive:
         return Because(Why.INACTIVE)
-    if person.address is None:
-        unusable = person.unusable_address
-        return Because(Why.UNUSABLE, unusable) if unusable else Because(Why.NO_ADDRESS)
-    if str(person.address) in told_by_address:
-        return Because(Why.SAME_ADDRESS, told_by_address[str(person.address)])
+    # What somebody typed is not an address that an account is known to have.
+    if sender.to_matched_address and not person.login:
+        return Because(Why.UNKNOWN)
     return None
 
 
-def _unknown_of(sender: Sender, audience: Audience) -> list[Skipped]:
+def _no_way(person: Person, address: Address | None, ledger: _Ledger) -> Because | None:
+    if address is None:
+        unusable = person.unusable_address
+        return Because(Why.UNUSABLE, unusable) if unusable else Because(Why.NO_ADDRESS)
+    if str(address) in ledger.by_address:
+        return Because(Why.SAME_ADDRESS, ledger.by_address[str(address)])
+    return None
+
+
+def _unknown_of(sender: Sender, tried: Iterable[Selector], audience: Audience) -> list[Skipped]:
+    wanted = frozenset(tried)
     return [
         Skipped(
             person=Person(id=f"unknown:{reference}", login=reference),
@@ -365,5 +311,5 @@ def _unknown_of(sender: Sender, audience: Audience) -> list[Skipped]:
             because=Because(Why.UNKNOWN),
         )
         for reference, selectors in audience.unknown.items()
-        if selectors.intersection(sender.recipients)
+        if selectors & wanted
     ]
