@@ -6,7 +6,7 @@ import pytest
 
 from envoi.core.condition import Condition, Operator
 from envoi.core.kind import Fact, FactType, Kind, MailClass
-from envoi.core.routing import Selector, SelectorType, Sender
+from envoi.core.routing import Chain, Selector, SelectorType, Sender
 from envoi.core.rules import SENDER_KEYS, merged, problems_of, read_senders
 from tests.core.samples import role
 
@@ -16,10 +16,12 @@ KINDS = {
         facts={
             "state": Fact(type=FactType.LINE),
             "size": Fact(type=FactType.INTEGER),
+            "title": Fact(type=FactType.LINE, is_required=False),
             "token": Fact(is_secret=True),
         },
-        roles=("reviewers",),
-    )
+        roles=("reviewers", "author"),
+    ),
+    "reset": Kind(name="reset", facts={}, roles=("user",), mail_class=MailClass.SECURITY),
 }
 RIGHT: dict[str, Any] = {"kind": "pull_request", "recipients": ["role:reviewers"]}
 
@@ -40,7 +42,7 @@ def test_a_table_with_the_least_becomes_a_sender():
 
 def test_a_table_with_everything_becomes_a_sender():
     sender = read(
-        recipients=["role:reviewers", "admins", "ops@example.org"],
+        recipients=["role:author | role:reviewers", "admins", "ops@example.org"],
         exclude=["role:actor"],
         template="short",
         when={"state": "open", "size": {"at_least": 1, "at_most": 9}},
@@ -48,6 +50,9 @@ def test_a_table_with_everything_becomes_a_sender():
         tells_inactive=True,
         enabled=False,
         headers={"X-Team": "core"},
+        facts={"title": "a\nb"},
+        to_matched_address=True,
+        fallback=False,
         transport="bulk",
         description="Tells reviewers.",
         **{"class": "report"},
@@ -57,7 +62,7 @@ def test_a_table_with_everything_becomes_a_sender():
         name="review",
         kind="pull_request",
         recipients=(
-            role("reviewers"),
+            Chain((role("author"), role("reviewers"))),
             Selector(SelectorType.ADMINS),
             Selector(SelectorType.ADDRESS, "ops@example.org"),
         ),
@@ -74,6 +79,9 @@ def test_a_table_with_everything_becomes_a_sender():
         mail_class=MailClass.REPORT,
         transport="bulk",
         headers=(("X-Team", "core"),),
+        facts={"title": "a b"},
+        to_matched_address=True,
+        fallback=False,
         description="Tells reviewers.",
     )
 
@@ -111,12 +119,28 @@ def test_a_condition_may_ask_for_what_every_event_has(fact):
         ],
         ({"enabled": "yes"}, "senders.review.enabled", ""),
         ({"kind": "pull_requets"}, "senders.review.kind", "did you mean pull_request?"),
-        ({"kind": "zzz"}, "senders.review.kind", "known: pull_request"),
-        ({"kind": ""}, "senders.review.kind", "known: pull_request"),
+        ({"kind": "zzz"}, "senders.review.kind", "known: pull_request, reset"),
+        ({"kind": ""}, "senders.review.kind", "known: pull_request, reset"),
         ({"recipients": []}, "senders.review.recipients", ""),
         ({"recipients": ["reviewers"]}, "senders.review.recipients", ""),
         ({"recipients": [5]}, "senders.review.recipients", ""),
         ({"recipients": ["role:owner"]}, "senders.review.recipients", ""),
+        ({"recipients": ["role:author|role:owner"]}, "senders.review.recipients", ""),
+        ({"recipients": ["role:author|"]}, "senders.review.recipients", ""),
+        (
+            {"exclude": ["role:author|role:reviewers"]},
+            "senders.review.exclude",
+            "a chain of selectors is for recipients",
+        ),
+        ({"facts": {"colour": "red"}}, "senders.review.facts.colour", ""),
+        ({"facts": {"size": "red"}}, "senders.review.facts.size", ""),
+        ({"facts": {"token": "x"}}, "senders.review.facts.token", ""),
+        (
+            {"kind": "reset", "recipients": ["role:user"], "fallback": True},
+            "senders.review.fallback",
+            "",
+        ),
+        ({"class": "security", "fallback": True}, "senders.review.fallback", ""),
         ({"exclude": ["nobody"]}, "senders.review.exclude", ""),
         ({"when": {"colour": "red"}}, "senders.review.when.colour", ""),
         ({"when": {"token": "x"}}, "senders.review.when.token", ""),
@@ -137,6 +161,21 @@ def test_what_does_not_fit_is_named_with_its_place(changes, where, hint):
 
     assert senders == ()
     assert [(problem.where, problem.hint) for problem in problems] == [(where, hint)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "falls_back"),
+    [
+        ({}, True),
+        ({"recipients": ["admins"]}, True),
+        ({"recipients": ["ops@example.org|role:author"]}, True),
+        ({"recipients": ["everyone", "group:staff", "user:ann", "ops@example.org"]}, False),
+        ({"fallback": False}, False),
+        ({"recipients": ["group:staff"], "fallback": True}, True),
+    ],
+)
+def test_a_sender_falls_back_where_events_name_its_people(changes, falls_back):
+    assert read(**changes).may_fall_back is falls_back
 
 
 def test_one_wrong_sender_does_not_silence_the_others():

@@ -16,6 +16,7 @@ from envoi.cli.typed import Json, examples
 from envoi.core.routing import Sender
 from envoi.errors import NotFoundError
 from envoi.outbox.switches import Switch, clear_switch, set_switch, switch_list
+from envoi.reach import may_fall_back
 
 Name = Annotated[str, typer.Argument(metavar="SENDER", help="A sender's name.", show_default=False)]
 
@@ -26,6 +27,7 @@ class _Switched:
 
     sender: Sender
     switch: Switch | None
+    falls_back: bool
 
     @property
     def is_on(self) -> bool:
@@ -102,6 +104,9 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
         "the actor": "is told" if sender.tells_actor else "is not told",
         "inactive": "are told" if sender.tells_inactive else "are not told",
         "class": sender.mail_class or "its kind's",
+        "facts": "; ".join(f"{name} = {value}" for name, value in sender.facts.items()) or "-",
+        "address": "the one that the event names" if sender.to_matched_address else "the primary",
+        "fallback": "administrators" if found.falls_back else "nobody",
         "transport": sender.transport,
         "headers": "; ".join(f"{key}: {value}" for key, value in sender.headers) or "-",
     })  # fmt: skip
@@ -149,7 +154,11 @@ def _all(parts: Parts) -> tuple[_Switched, ...]:
         switches = {switch.name: switch for switch in switch_list(tx)}
     senders, _ = parts.sender_tables()
     return tuple(
-        _Switched(sender=sender, switch=switches.get(_switch_name(sender.name)))
+        _Switched(
+            sender=sender,
+            switch=switches.get(_switch_name(sender.name)),
+            falls_back=may_fall_back(sender, parts.catalogue.kind(sender.kind)),
+        )
         for sender in senders
     )
 
@@ -206,5 +215,8 @@ def _form(found: _Switched) -> dict[str, object]:
         "class": sender.mail_class.value if sender.mail_class else None,
         "transport": sender.transport,
         "headers": dict(sender.headers),
+        "facts": dict(sender.facts),
+        "to_matched_address": sender.to_matched_address,
+        "fallback": found.falls_back,
         "description": sender.description,
     }

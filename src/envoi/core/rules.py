@@ -6,14 +6,16 @@ and only the merged table is read and checked against the kind it listens to.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import cast
 
 from envoi.core.condition import Condition, Operator
-from envoi.core.kind import Kind, MailClass, Plain, is_one_line
+from envoi.core.kind import Kind, MailClass, Plain, check_facts, clean_facts, is_one_line
 from envoi.core.message import is_header_allowed
 from envoi.core.problem import Problem
-from envoi.core.routing import Selector, SelectorType, Sender
+from envoi.core.routing import Sender
+from envoi.core.selector import Selector, SelectorType, read_choice
 
 # It stands in every delivery's row and in every list of them.
 MAX_NAME_CHARS = 128
@@ -32,6 +34,9 @@ SENDER_KEYS: Mapping[str, str] = {
     "class": "text",
     "transport": "text",
     "headers": "table",
+    "facts": "table",
+    "to_matched_address": "boolean",
+    "fallback": "boolean",
     "description": "text",
 }
 
@@ -65,7 +70,7 @@ def read_senders(
         found = problems_of(name, table, kinds)
         problems += found
         if not found:
-            senders.append(_sender(name, table))
+            senders.append(_sender(name, table, kinds))
     return tuple(senders), tuple(problems)
 
 
@@ -88,16 +93,20 @@ def problems_of(
         *_conditions(where, table, kind),
         *_class(where, table),
         *_headers(where, table),
+        *_facts(where, table, kind),
+        *_fallback(where, table, kind),
     )
 
 
-def _sender(name: str, table: Mapping[str, Plain]) -> Sender:
-    mail_class = table.get("class")
+def _sender(name: str, table: Mapping[str, Plain], kinds: Mapping[str, Kind]) -> Sender:
+    mail_class, facts = table.get("class"), _table(table.get("facts"))
+    cleaned = clean_facts(kinds[str(table["kind"])], facts) if facts else {}
+    fallback = table.get("fallback")
     return Sender(
         name=name,
         kind=str(table["kind"]),
-        recipients=_selectors(table.get("recipients")),
-        exclude=_selectors(table.get("exclude")),
+        recipients=tuple(read_choice(text) for text in _texts(table.get("recipients"))),
+        exclude=tuple(Selector.parse(text) for text in _texts(table.get("exclude"))),
         template=str(table.get("template", "")),
         when=tuple(
             condition
@@ -110,6 +119,9 @@ def _sender(name: str, table: Mapping[str, Plain]) -> Sender:
         mail_class=MailClass(str(mail_class)) if mail_class else None,
         transport=str(table.get("transport", "default")),
         headers=tuple((key, str(value)) for key, value in _table(table.get("headers")).items()),
+        facts={fact: cleaned[fact] for fact in facts},
+        to_matched_address=bool(table.get("to_matched_address", False)),
+        fallback=None if fallback is None else bool(fallback),
         description=str(table.get("description", "")),
     )
 
@@ -147,23 +159,31 @@ def _recipients(where: str, table: Mapping[str, Plain], kind: Kind) -> list[Prob
             )
         ]
     return [
-        problem
-        for key in ("recipients", "exclude")
-        for text in cast("list[Plain]", table.get(key) or [])
-        for problem in _selector(f"{where}.{key}", text, kind)
+        *(
+            problem
+            for text in _texts(table.get("recipients"))
+            for part in text.split("|")
+            for problem in _selector(f"{where}.recipients", part, kind)
+        ),
+        *(
+            problem
+            for text in _texts(table.get("exclude"))
+            for problem in _selector(f"{where}.exclude", text, kind)
+        ),
     ]
 
 
-def _selector(where: str, text: Plain, kind: Kind) -> list[Problem]:
+def _selector(where: str, text: str, kind: Kind) -> list[Problem]:
     try:
-        selector = Selector.parse(str(text))
+        selector = Selector.parse(text)
     except ValueError as err:
         expected = str(err).partition("expected ")[2]
         return [Problem(where=where, expected=expected, got=repr(text))]
     roles = (*kind.roles, "actor")
     if selector.type is SelectorType.ROLE and selector.name not in roles:
         expected = f"a role of {kind.name}: {', '.join(roles)}"
-        return [Problem(where=where, expected=expected, got=repr(selector.name))]
+        hint = "a chain of selectors is for recipients" if "|" in selector.name else ""
+        return [Problem(where=where, expected=expected, got=repr(selector.name), hint=hint)]
     return []
 
 
@@ -233,6 +253,30 @@ def _headers(where: str, table: Mapping[str, Plain]) -> list[Problem]:
     return problems
 
 
+def _facts(where: str, table: Mapping[str, Plain], kind: Kind) -> list[Problem]:
+    facts = _table(table.get("facts"))
+    secrets = [
+        Problem(where=f"{where}.facts.{name}", expected="a fact without secrets", got="a secret")
+        for name in facts
+        if name in kind.secrets
+    ]
+    # What the event must say beside these is the event's business.
+    misfits = [
+        replace(problem, where=f"{where}.{problem.where}")
+        for problem in check_facts(kind, facts)
+        if problem.where.removeprefix("facts.") in facts
+    ]
+    return secrets + misfits
+
+
+def _fallback(where: str, table: Mapping[str, Plain], kind: Kind) -> list[Problem]:
+    mail_class = str(table.get("class") or kind.mail_class)
+    if not table.get("fallback") or mail_class != MailClass.SECURITY:
+        return []
+    expected = "false: nobody else may read security mail"
+    return [Problem(where=f"{where}.fallback", expected=expected, got="true")]
+
+
 def _read_condition(fact: str, wanted: Plain) -> list[Condition]:
     if isinstance(wanted, Mapping):
         return [
@@ -243,8 +287,8 @@ def _read_condition(fact: str, wanted: Plain) -> list[Condition]:
     return [Condition(fact=fact, operator=Operator.IN, value=values)]
 
 
-def _selectors(value: Plain) -> tuple[Selector, ...]:
-    return tuple(Selector.parse(str(text)) for text in cast("list[Plain]", value or []))
+def _texts(value: Plain) -> list[str]:
+    return [str(text) for text in cast("list[Plain]", value or [])]
 
 
 def _table(value: Plain) -> Mapping[str, Plain]:
