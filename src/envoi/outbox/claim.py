@@ -114,7 +114,9 @@ def claim(tx: Tx, order: ClaimOrder, now_ms: int, patience: Patience) -> tuple[C
             break
         params = {"worker": order.worker, "lease_ms": order.lease_ms, "now_ms": now_ms}
         params |= {"transport": order.transport, "class": mail_class.rank, "limit": left}
-        found = [records.delivery_of(row) for row in tx.execute(st.sql(tx.dialect).claim, params)]
+        sql = st.sql(tx.dialect)
+        statement = sql.claim_broadcast if mail_class is MailClass.BROADCAST else sql.claim
+        found = [records.delivery_of(row) for row in tx.execute(statement, params)]
         # RETURNING keeps no order.
         found.sort(key=lambda delivery: (delivery.due_at_ms, delivery.id))
         claims += [Claim(delivery=delivery, worker=order.worker) for delivery in found]

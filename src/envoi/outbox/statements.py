@@ -169,11 +169,21 @@ class Sql:
     @cached_property
     def claim(self) -> str:
         """Lease what is due of one class, by due time; nobody else gets the same rows."""
-        due = self.picked("""
+        return self._claim("")
+
+    @cached_property
+    def claim_broadcast(self) -> str:
+        """Lease what is due of the class of broadcasts, but of one that is halted."""
+        return self._claim(
+            "AND event_id NOT IN (SELECT event_id FROM envoi_broadcast WHERE is_halted = 1)"
+        )
+
+    def _claim(self, unless: str) -> str:
+        due = self.picked(f"""
             SELECT id FROM envoi_delivery
             WHERE transport = :transport AND class = :class
                 AND state IN ('queued', 'uncertain') AND due_at_ms <= :now_ms
-                AND (expires_at_ms = 0 OR expires_at_ms > :now_ms)
+                AND (expires_at_ms = 0 OR expires_at_ms > :now_ms) {unless}
             ORDER BY due_at_ms, id LIMIT :limit""")
         return f"""
             UPDATE envoi_delivery SET state = 'sending', claims = claims + 1, begun = 0,
