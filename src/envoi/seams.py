@@ -5,7 +5,7 @@ Rooms below the mailer never import one another; they meet here.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from envoi.core.delivery import Outcome, Stage
 from envoi.core.message import Block, Context, Words
@@ -42,6 +42,23 @@ class Directory(Protocol):
 
     def audience(self, tx: Tx, question: Question, *, after: str = "", limit: int) -> Audience:
         """Return the next people that the question finds, each once, by ascending person id."""
+        ...
+
+
+@runtime_checkable
+class Numbered(Protocol):
+    """A directory that numbers its users and groups in the order in which they come."""
+
+    def newest(self, tx: Tx) -> str:
+        """Return the person id of the user who came last; empty when there is none."""
+        ...
+
+    def user_numbered(self, tx: Tx, number: int) -> str:
+        """Return the login of the user with this number; empty when there is none."""
+        ...
+
+    def group_numbered(self, tx: Tx, number: int) -> str:
+        """Return the name of the group with this number; empty when there is none."""
         ...
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from envoi.core.people import Address, Person
 from envoi.core.routing import Audience, Question
-from envoi.directory import statements
+from envoi.directory import numbered, statements
 from envoi.directory.merging import count_of, page_of
 from envoi.directory.records import person_id
 from envoi.directory.tables import Holder
@@ -41,6 +41,19 @@ class OwnDirectory:
         """
         tables = OwnTables(tx, self.application)
         return page_of(tables, question, self.admin_addresses, after=after, limit=limit)
+
+    def newest(self, tx: Tx) -> str:
+        """Return the person id of the user who came last; empty when there is none."""
+        user_id = numbered.newest_id(tx)
+        return person_id(user_id) if user_id else ""
+
+    def user_numbered(self, tx: Tx, number: int) -> str:
+        """Return the login of the user with this number; empty when there is none."""
+        return numbered.login_of(tx, self.application, number)
+
+    def group_numbered(self, tx: Tx, number: int) -> str:
+        """Return the name of the group with this number; empty when there is none."""
+        return numbered.group_name(tx, self.application, number)
 
 
 @dataclass(frozen=True, slots=True)
