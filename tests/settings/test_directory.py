@@ -49,15 +49,9 @@ def test_the_password_of_the_directory_is_masked_everywhere(tmp_path):
             id="no database",
         ),
         pytest.param(
-            {"url": USERS},
-            'directory.kind: expected kind = "kallithea" with a url, got own '
-            "(Envoi's own users stand in the outbox's database)",
-            id="no kind",
-        ),
-        pytest.param(
             {"kind": "kallithea", "url": "mysql://kal:pa55word@localhost/kallithea"},
             "directory.url: expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME, got "
-            "'mysql://kal:********@localhost/kallithea' (Envoi speaks SQLite and PostgreSQL only)",
+            "'mysql://********@localhost/kallithea' (Envoi speaks SQLite and PostgreSQL only)",
             id="another engine",
         ),
         pytest.param(
@@ -69,6 +63,17 @@ def test_the_password_of_the_directory_is_masked_everywhere(tmp_path):
 )
 def test_a_directory_that_does_not_fit_is_told(table, told):
     assert problems({"directory": table}) == [told]
+
+
+def test_users_elsewhere_that_nobody_asks_for_are_warned_of(tmp_path):
+    loaded = settings.from_mapping({"directory": {"url": USERS}}, tmp_path)
+
+    assert [str(warning) for warning in loaded.warnings] == [
+        (
+            'directory.url: expected directory.kind = "kallithea", got own '
+            "(Envoi's own users stand in the outbox's database)"
+        )
+    ]
 
 
 def test_the_fallback_is_a_list_of_addresses(tmp_path):

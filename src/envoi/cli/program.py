@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 
 from envoi.cli import (
     check,
+    config,
     db,
     explain,
     groups,
@@ -54,7 +55,7 @@ _EXIT_CODES = "".join(
         *(f"  {code.value:<3}  {meaning}\n" for code, meaning in MEANINGS.items()),
     ]
 )
-_GROUPS = (init, work, check, notify, send, send_test, users, groups, senders, outbox, explain,
+_GROUPS = (init, config, work, check, notify, send, send_test, users, groups, senders, outbox, explain,
            preview, kinds, db)  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """This room reads settings: a TOML file, the environment and secret files; all problems at once."""
 
+from envoi.settings.equivalent import equivalent
 from envoi.settings.loading import from_mapping, load
 from envoi.settings.places import is_loopback
 from envoi.settings.secret import Secret
@@ -19,7 +20,7 @@ from envoi.settings.sections import (
     Tls,
 )
 from envoi.settings.starter import starter
-from envoi.settings.write import write_private
+from envoi.settings.write import replace_private, write_private
 
 __all__ = [
     "Application",
@@ -36,9 +37,11 @@ __all__ = [
     "Smtp",
     "TemplateSettings",
     "Tls",
+    "equivalent",
     "from_mapping",
     "is_loopback",
     "load",
+    "replace_private",
     "starter",
     "write_private",
 ]

@@ -58,11 +58,6 @@ def _of_directory(settings: Settings) -> Iterator[tuple[AbstractSet[str], Proble
         hint = f'directory.kind is "{kind}"'
         problem = Problem(where="directory.url", expected=expected, got="none", hint=hint)
         yield {"directory.kind", "directory.url"}, problem
-    if kind == "own" and url:
-        expected = 'kind = "kallithea" with a url'
-        hint = "Envoi's own users stand in the outbox's database"
-        problem = Problem(where="directory.kind", expected=expected, got="own", hint=hint)
-        yield {"directory.kind", "directory.url"}, problem
 
 
 def warnings_of(settings: Settings, *, in_file: str) -> tuple[Problem, ...]:
@@ -73,7 +68,7 @@ def warnings_of(settings: Settings, *, in_file: str) -> tuple[Problem, ...]:
         in_file: Key of a secret that stands in the settings file itself; empty when none does.
     """
     warnings = [*_of_certificates(settings.smtp), *_of_signing_in(settings.smtp)]
-    warnings += [*_of_ports(settings.smtp), *_of_schema(settings)]
+    warnings += [*_of_ports(settings.smtp), *_of_schema(settings), *_of_unused_users(settings)]
     if in_file and settings.path:
         warnings += _of_readable_file(settings.path, in_file)
     return tuple(warnings)
@@ -122,6 +117,12 @@ def _of_schema(settings: Settings) -> Iterator[Problem]:
         hint = "SQLite has no schemas; it is ignored"
         got = settings.outbox.schema
         yield Problem(where="outbox.schema", expected="none with SQLite", got=got, hint=hint)
+
+
+def _of_unused_users(settings: Settings) -> Iterator[Problem]:
+    if settings.directory.kind == "own" and settings.directory.url:
+        where, hint = "directory.url", "Envoi's own users stand in the outbox's database"
+        yield Problem(where=where, expected='directory.kind = "kallithea"', got="own", hint=hint)
 
 
 def _of_readable_file(path: Path, key: str) -> Iterator[Problem]:

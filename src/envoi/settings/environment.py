@@ -64,12 +64,13 @@ def _take(layer: Layer, variable: str, text: str, document: Layer) -> None:
         case [section, name] if section in SECTIONS and name in names_of(section):
             group = section
         case ["senders", *middle, "enabled"] if any(middle):
-            _take_switch(layer, variable, text, _meant("__".join(middle), document.senders))
+            take_switch(layer, variable, text, _meant("__".join(middle), document.senders))
             return
         case _:
             layer.problems.append(_unknown(variable, document))
             return
-    layer.add(group, name, Raw(value=text, where=variable, origin=variable, is_text=True))
+    raw = Raw(value=text, where=variable, origin=variable, is_text=True, source=variable)
+    layer.add(group, name, raw)
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
@@ -81,16 +82,24 @@ def _variable_form(name: str) -> str:
     return re.sub(r"[^a-z0-9.]", "_", name.lower())
 
 
-def _take_switch(layer: Layer, variable: str, text: str, sender: str) -> None:
+def take_switch(layer: Layer, source: str, text: str, sender: str) -> None:
+    """Take in whether a sender is on, as a place that knows texts only says it.
+
+    Args:
+        layer: Where to.
+        source: A variable, or a key and its file.
+        text: Its value.
+        sender: The sender's name.
+    """
     reader, where = booleans(), f"senders.{sender}.enabled"
     value = reader.from_text(text)
     if not isinstance(value, bool):
         layer.problems.append(
-            Problem(where=where, expected=reader.expected, got=shown(text), hint=f"by {variable}")
+            Problem(where=where, expected=reader.expected, got=shown(text), hint=f"by {source}")
         )
         return
     layer.senders[sender] = {"enabled": value}
-    layer.sender_origins[where] = variable
+    layer.sender_origins[where] = source
 
 
 def _unknown(variable: str, document: Layer) -> Problem:

@@ -14,6 +14,7 @@ from pathlib import Path
 from envoi.core.kind import Plain
 from envoi.core.problem import Problem
 from envoi.settings.secret import shown
+from envoi.settings.sections import Note
 from envoi.settings.table import ROWS, rows_of
 
 MAIN = "application.main"
@@ -33,12 +34,14 @@ class Raw:
         where: The key as its author typed it, for messages.
         origin: What the listing shows.
         is_text: Whether it comes from a place that knows texts only.
+        source: What a problem adds, where `where` is not the key's own name: `by SOURCE`.
     """
 
     value: object
     where: str
     origin: str
     is_text: bool = False
+    source: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,12 +53,16 @@ class Layer:
         senders: Raw tables by sender.
         sender_origins: Where `senders.NAME.KEY` was set, by that name.
         problems: What names no key, is there twice or has no place.
+        warnings: What works and should not stay so.
+        notes: What became of another program's keys.
     """
 
     groups: dict[str, dict[str, Raw]] = field(default_factory=dict[str, dict[str, Raw]])
     senders: dict[str, dict[str, Plain]] = field(default_factory=dict[str, dict[str, Plain]])
     sender_origins: dict[str, str] = field(default_factory=dict[str, str])
     problems: list[Problem] = field(default_factory=list[Problem])
+    warnings: list[Problem] = field(default_factory=list[Problem])
+    notes: list[Note] = field(default_factory=list[Note])
 
     def add(self, group: str, name: str, raw: Raw) -> None:
         """Take a value in; a second one for the same key is a problem, an empty text is none."""
@@ -132,13 +139,14 @@ def merged(lower: Layer, upper: Layer) -> dict[str, dict[str, Raw]]:
     for group, values in upper.groups.items():
         target = groups.setdefault(group, {})
         for name in values:
-            for alias in _aliases(group, name):
+            for alias in aliases(group, name):
                 target.pop(alias, None)
         target.update(values)
     return groups
 
 
-def _aliases(group: str, name: str) -> tuple[str, ...]:
+def aliases(group: str, name: str) -> tuple[str, ...]:
+    """Return the names that mean the same key: a secret, and the file that holds it."""
     secret = _secret_of(group, name)
     return (secret, f"{secret}_file") if secret else (name,)
 
@@ -196,4 +204,5 @@ def _content(raw: Raw, folder: Path) -> Raw | Problem:
     if not text or len(content) > MAX_SECRET_BYTES:
         hint = "it is empty" if not text else "it is far too long"
         return Problem(where=raw.where, expected=expected, got=got, hint=hint)
-    return Raw(value=text, where=raw.where, origin=f"file {raw.value}", is_text=True)
+    origin = f"file {raw.value}"
+    return Raw(value=text, where=raw.where, origin=origin, is_text=True, source=raw.where)

@@ -1,8 +1,8 @@
 """This room puts the settings together, and tells everything that is wrong at once.
 
-The walk: the file's tables and the environment become layers of raw values; the environment wins
-key by key; secret files are read; each value is read by its row of the table; what has no value is
-worked out from the others; what does not fit together is told last.
+The walk: the file (TOML, or a Kallithea's ini) and the environment become layers of raw values;
+the environment wins key by key; secret files are read; each value is read by its row of the table;
+what has no value is worked out from the others; what does not fit together is told last.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,7 @@ from envoi.settings import sections
 from envoi.settings.checks import misfits_of, warnings_of
 from envoi.settings.document import document_layer, parsed
 from envoi.settings.environment import CONFIG, environment_layer
+from envoi.settings.kallithea import kallithea_layer
 from envoi.settings.layers import MAIN, Layer, Raw, label, merged, with_secrets
 from envoi.settings.listing import entries_of
 from envoi.settings.places import host_of, is_loopback
@@ -30,6 +31,7 @@ from envoi.settings.table import SECTIONS, Row, rows_of
 
 DEFAULT_FILE = Path("envoi.toml")
 DEFAULT_DATABASE = "envoi.db"
+KALLITHEA_SUFFIX = ".ini"
 _SectionT = TypeVar("_SectionT")
 
 
@@ -53,8 +55,9 @@ def load(path: Path | None, env: Mapping[str, str]) -> Settings:
     """Return the settings of a file and the environment.
 
     Args:
-        path: The settings file. None: the one that `ENVOI_CONFIG` names, else `envoi.toml` in
-            the working directory, else none at all: everything then has its default.
+        path: The settings file; one that ends in `.ini` is read as a Kallithea's. None: the one
+            that `ENVOI_CONFIG` names, else `envoi.toml` in the working directory, else none at
+            all: everything then has its default.
         env: Usually `os.environ`; wins over the file, key by key.
 
     Raises:
@@ -63,9 +66,9 @@ def load(path: Path | None, env: Mapping[str, str]) -> Settings:
     found = _found(path, env)
     if found is None:
         place = _Place(path=None, folder=Path.cwd(), origin="")
-        return _assembled({}, env, place)
+        return _assembled(Layer(), env, place)
     place = _Place(path=found, folder=found.parent, origin=found.name)
-    return _assembled(parsed(found), env, place)
+    return _assembled(_layer_of(found), env, place)
 
 
 def from_mapping(
@@ -82,7 +85,13 @@ def from_mapping(
         SettingsError: Something does not fit; tells all of it.
     """
     place = _Place(path=None, folder=folder.absolute(), origin="mapping")
-    return _assembled(tables, env or {}, place)
+    return _assembled(document_layer(tables, place.origin), env or {}, place)
+
+
+def _layer_of(path: Path) -> Layer:
+    if path.suffix.lower() == KALLITHEA_SUFFIX:
+        return kallithea_layer(path)
+    return document_layer(parsed(path), path.name)
 
 
 def _found(path: Path | None, env: Mapping[str, str]) -> Path | None:
@@ -93,8 +102,7 @@ def _found(path: Path | None, env: Mapping[str, str]) -> Path | None:
     return DEFAULT_FILE.absolute() if DEFAULT_FILE.is_file() else None
 
 
-def _assembled(tables: Mapping[str, object], env: Mapping[str, str], place: _Place) -> Settings:
-    document = document_layer(tables, place.origin)
+def _assembled(document: Layer, env: Mapping[str, str], place: _Place) -> Settings:
     environment = environment_layer(env, document)
     groups, unread = with_secrets(merged(document, environment), place.folder)
     reading = _read(_ordered(groups), place.folder)
@@ -131,7 +139,7 @@ def _read(groups: Mapping[str, Mapping[str, Raw]], folder: Path) -> _Reading:
 
 def _problem(row: Row, key: str, raw: Raw, hint: str) -> Problem:
     # What stands in the file under this very name needs no telling where.
-    source = f"by {raw.where}" if raw.is_text else ""
+    source = f"by {raw.source}" if raw.source else ""
     hint = "; ".join(part for part in (hint, source) if part)
     return Problem(where=key, expected=row.reader.expected, got=_got(row, raw.value), hint=hint)
 
@@ -211,8 +219,12 @@ def _finished(
     where_set = {**origins, **document.sender_origins, **environment.sender_origins}
     return replace(
         settings,
-        warnings=warnings_of(settings, in_file=_secrets_in_file(settings, origins, place)),
+        warnings=(
+            *document.warnings,
+            *warnings_of(settings, in_file=_secrets_in_file(settings, origins, place)),
+        ),
         entries=entries_of(settings, where_set),
+        notes=tuple(document.notes),
     )
 
 
@@ -220,7 +232,8 @@ def _secrets_in_file(settings: Settings, origins: Mapping[str, str], place: _Pla
     """Return the key of a secret that stands in the settings file itself; empty when none does."""
     if place.path is None:
         return ""
-    if origins.get("smtp.password") == place.origin:
-        return "smtp.password"
-    has_password = has_credentials(settings.outbox.url)
-    return "outbox.url" if has_password and origins.get("outbox.url") == place.origin else ""
+    urls = {"outbox.url": settings.outbox.url, "directory.url": settings.directory.url}
+    secrets = ["smtp.password", *(key for key, url in urls.items() if has_credentials(url))]
+    # A key of an ini is named behind the file: `my.ini: smtp_password`.
+    places = {key: origins.get(key, "").partition(": ")[0] for key in secrets}
+    return next((key for key in secrets if places[key] == place.origin), "")

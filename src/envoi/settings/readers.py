@@ -29,6 +29,7 @@ _HARMFUL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 MAX_CHARS = 10_000
+MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5")
 
 
 class MisfitError(ValueError):
@@ -221,7 +222,7 @@ def module_name(text: str) -> str:
 
 def auth_mechanism(text: str) -> str:
     """Return the SASL mechanism's name in capitals."""
-    if text.strip().upper() not in {"PLAIN", "LOGIN", "CRAM-MD5"}:
+    if text.strip().upper() not in MECHANISMS:
         raise MisfitError
     return text.strip().upper()
 

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from envoi.errors import RefusedError
@@ -17,6 +18,24 @@ def write_private(path: Path, text: str) -> None:
         RefusedError: There is a file of this name, or the folder cannot be written.
     """
     try:
+        _write_aside(path, text, _name)
+    except FileExistsError as err:
+        raise RefusedError(f"{path} is there already; it is not overwritten") from err
+
+
+def replace_private(path: Path, text: str) -> None:
+    """Put a file that only its owner can read in the place of whatever file is there.
+
+    Until the whole text is on the disk the old file stays as it is.
+
+    Raises:
+        RefusedError: The folder cannot be written, or the name is a folder's.
+    """
+    _write_aside(path, text, Path.replace)
+
+
+def _write_aside(path: Path, text: str, finish: Callable[[Path, Path], object]) -> None:
+    try:
         descriptor, aside = tempfile.mkstemp(prefix=".envoi-", dir=path.parent)  # mode 0600
     except OSError as err:
         raise RefusedError(f"{path} cannot be written: {err.strerror}") from err
@@ -25,9 +44,9 @@ def write_private(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        _name(Path(aside), path)
-    except FileExistsError as err:
-        raise RefusedError(f"{path} is there already; it is not overwritten") from err
+        finish(Path(aside), path)
+    except FileExistsError:
+        raise
     except OSError as err:
         raise RefusedError(f"{path} cannot be written: {err.strerror}") from err
     finally:
