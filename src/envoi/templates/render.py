@@ -103,19 +103,20 @@ class Templates:
     def block(self, because: Because, locale: str, context: Context) -> Block:
         """Return the personal block of a reason: one sentence, as text and as HTML.
 
-        It depends on the reason, the locale and the application alone, so that each is written
-        once. A folder's own `personal.txt` that does not render is passed over for the shipped
-        one, because a mail must not wait for its small print; `prove` tells of it.
+        It depends on the reason, the kind, the locale and the application alone, so that each is
+        written once. A folder's own `personal.txt` that does not render is passed over for the
+        shipped one, because a mail must not wait for its small print; `prove` tells of it.
         """
         language = self._open_desk(locale, "UTC", context)
         name = _of_application(context, "name")
-        key = (because.stored, language.tag, name, self._desk.root)
+        kind = str(context.get("kind") or "")
+        key = (because.stored, kind, language.tag, name, self._desk.root)
         block = self._blocks.get(key)
         if block is None:
             try:
-                block = self._block(because, name, language)
+                block = self._block(because, kind, name, language)
             except TemplateError:
-                block = self._block(because, name, language, folder=f"{SHIPPED}/")
+                block = self._block(because, kind, name, language, folder=f"{SHIPPED}/")
             if len(self._blocks) < MAX_BLOCKS:
                 self._blocks[key] = block
         return block
@@ -159,7 +160,7 @@ class Templates:
         for shown in (mask_facts(found, facts), bare):
             self.render(template or kind, locale, time_zone, context_of(audible, shown))
         for why in Why:
-            self._block(Because(why, "example"), audible.identity.name, self._desk.language)
+            self._block(Because(why, "example"), kind, audible.identity.name, self._desk.language)
         return self.render(template or kind, locale, time_zone, context_of(audible, facts))
 
     def sources(self, template: str, locale: str = "en") -> Mapping[str, Path]:
@@ -169,8 +170,11 @@ class Templates:
         files = {**parts, LAYOUT: self._catalogue.find(LAYOUT)}
         return {part: path for part, path in files.items() if path is not None}
 
-    def _block(self, because: Because, name: str, language: Language, folder: str = "") -> Block:
+    def _block(
+        self, because: Because, kind: str, name: str, language: Language, folder: str = ""
+    ) -> Block:
         data: dict[str, Plain] = {
+            "kind": kind,
             "why": str(because.why),
             "detail": because.detail,
             "application": {"name": name, "base_url": self._desk.root},
@@ -192,7 +196,7 @@ class Templates:
         self._version = self._catalogue.version
         self._languages: dict[str, Language] = {}
         self._scripts: dict[tuple[str, tuple[str, ...]], Script] = {}
-        self._blocks: dict[tuple[str, str, str, str], Block] = {}
+        self._blocks: dict[tuple[str, str, str, str, str], Block] = {}
         self._sandbox = Sandbox(TemplateLoader(self._catalogue.find))
         self._sandbox.learn(
             filters={
