@@ -9,6 +9,7 @@ import pytest
 from envoi.core.delivery import State
 from envoi.core.event import Event
 from envoi.core.kind import MASK, Fact, FactType, Kind, MailClass
+from envoi.core.links import with_base_url
 from envoi.core.message import (
     RESERVED_HEADERS,
     Audible,
@@ -23,11 +24,10 @@ from envoi.core.message import (
     from_mailbox,
     headers_of,
     is_header_allowed,
-    with_base_url,
+    speaker_name,
 )
 from envoi.core.people import Address, Mailbox, Person, outsider
 from envoi.core.routing import Because, Recipient, Sender, Why
-from envoi.core.thread import MAX_ID_CHARS, thread_of
 from tests.core.samples import NOON_MS, OURS, REVIEWER, UID, person, role
 
 KIND = Kind(
@@ -77,8 +77,10 @@ class Pen:
         )
 
 
-def audible(*, actor=None, kind=KIND, identity=IDENTITY, **changes) -> Audible:
-    whole = Event(kind=kind.name, facts=FACTS, subject="users/ann", occurred_at_ms=NOON_MS - 5)
+def audible(*, actor=None, by="", kind=KIND, identity=IDENTITY, **changes) -> Audible:
+    whole = Event(
+        kind=kind.name, actor=by, facts=FACTS, subject="users/ann", occurred_at_ms=NOON_MS - 5
+    )
     return Audible(event=replace(whole, **changes), kind=kind, actor=actor, identity=identity)
 
 
@@ -231,33 +233,62 @@ def test_long_words_are_kept_whole():
 
 
 @pytest.mark.parametrize(
-    ("names", "expected"),
+    ("name", "expected"),
     [
-        (("Ann", "Lee"), "Ann Lee (no-reply)"),
-        (("Ann", ""), "ann (no-reply)"),
-        (("", "Lee"), "ann (no-reply)"),
-        (('Ann "the"', "Lee"), 'Ann "the" Lee (no-reply)'),
-        (("Ann (admin)", "Lee"), "Ann (admin) Lee (no-reply)"),
-        (("Zoë", "Łęcka"), "Zoë Łęcka (no-reply)"),
-        (("security@bank.test", "Team"), "security bank.test Team (no-reply)"),
-        (("Admin <admin@corp.test>", "X"), "Admin admin corp.test X (no-reply)"),
-        (("Evil\nBcc: v@x.test", "X"), "Evil Bcc: v x.test X (no-reply)"),
-        (("x" * 300, "y"), "x" * 100 + " (no-reply)"),
-        (("x" * 99, "y"), "x" * 99 + " (no-reply)"),
-        (("@", "<>"), "Envoi"),
+        ("Ann Lee", "Ann Lee (no-reply)"),
+        ('Ann "the" Lee', 'Ann "the" Lee (no-reply)'),
+        ("Ann (admin) Lee", "Ann (admin) Lee (no-reply)"),
+        ("Zoë Łęcka", "Zoë Łęcka (no-reply)"),
+        ("security@bank.test Team", "security bank.test Team (no-reply)"),
+        ("Admin <admin@corp.test> X", "Admin admin corp.test X (no-reply)"),
+        ("Evil\nBcc: v@x.test X", "Evil Bcc: v x.test X (no-reply)"),
+        ("x" * 300 + " y", "x" * 100 + " (no-reply)"),
+        ("x" * 99 + " y", "x" * 99 + " (no-reply)"),
+        ("@ <>", "Envoi"),
+        ("", "Envoi"),
     ],
 )
-def test_from_combines_the_actor_with_our_address(names, expected):
-    actor = person("ann", first_name=names[0], last_name=names[1])
-
-    mailbox = from_mailbox(OURS, actor)
-
-    assert mailbox == Mailbox(OURS.address, expected)
+def test_from_combines_the_actors_name_with_our_address(name, expected):
+    assert from_mailbox(OURS, name) == Mailbox(OURS.address, expected)
 
 
-@pytest.mark.parametrize("actor", [None, outsider(Address("eve", "x.test"))])
-def test_without_a_known_actor_from_is_as_configured(actor):
-    assert from_mailbox(OURS, actor) == OURS
+NEWCOMERS = replace(
+    KIND,
+    facts={"full_name": Fact(type=FactType.LINE, is_required=False)},
+    mail_class=MailClass.NOTICE,
+    actor_name_in="full_name",
+)
+
+
+@pytest.mark.parametrize(
+    ("actor", "named", "full_name", "expected"),
+    [
+        (person("ann", first_name="Ann", last_name="Lee"), "ann", "", "Ann Lee"),
+        (person("ann", first_name="Ann"), "ann", "", "ann"),
+        (person("ann", last_name="Lee"), "ann", "Somebody Else", "ann"),
+        (None, "eve", "Eve Okafor", "Eve Okafor"),
+        (None, "eve", "", "eve"),
+        (None, "eve@x.test", "Eve Okafor", "Eve Okafor"),
+        (None, "eve@x.test", "", ""),
+        (outsider(Address("eve", "x.test")), "eve@x.test", "", ""),
+        (None, "", "Eve Okafor", ""),
+    ],
+    ids=[
+        "both names", "first only", "last only", "newcomer", "unknown login", "address and name",
+        "unknown address", "outsider", "nobody",
+    ],
+)  # fmt: skip
+def test_the_speaker_is_who_did_it_as_far_as_anybody_knows(actor, named, full_name, expected):
+    of = audible(actor=actor, kind=NEWCOMERS, by=named, facts={"full_name": full_name})
+
+    assert speaker_name(of) == expected
+
+
+def test_a_kind_may_keep_the_applications_own_name():
+    asker = person("ann", first_name="Ann", last_name="Lee")
+    ours = replace(KIND, mail_class=MailClass.NOTICE, from_actor=False)
+
+    assert composed(audible(actor=asker, kind=ours)).message.sender == OURS
 
 
 @pytest.mark.parametrize(
@@ -270,40 +301,6 @@ def test_without_a_known_actor_from_is_as_configured(actor):
 )
 def test_a_header_named_by_the_sender_replaces_ours(extra, expected):
     assert headers_of(IDENTITY, "note", iter(extra)) == expected
-
-
-@pytest.mark.parametrize(
-    ("subject", "expected"),
-    [
-        ("docs/pull/7", "docs/pull/7"),
-        ("docs_pull-7+x", "docs_pull-7+x"),
-        ("#7", "=237"),
-        ("a.b", "a=2Eb"),
-        ("..", "=2E=2E"),
-        ("a b", "a=20b"),
-        ("a=20b", "a=3D20b"),
-        ("ä", "=C3=A4"),
-        ("a@b>\r\nBcc: x", "a=40b=3E=0D=0ABcc=3A=20x"),
-        ("\ud800", "=3F"),
-    ],
-)
-def test_a_thread_id_is_a_lawful_name_of_the_subject(subject, expected):
-    event = Event(kind="note", subject=subject)
-
-    assert thread_of(event, "example.org") == (f"{expected}@example.org",)
-
-
-def test_an_event_without_subject_has_no_conversation():
-    assert thread_of(Event(kind="note"), "example.org") == ()
-
-
-def test_long_subjects_that_begin_alike_are_two_conversations():
-    one, two = (
-        thread_of(Event(kind="note", subject="ü" * 500 + end), "example.org") for end in "ab"
-    )
-
-    assert one != two
-    assert len(one[0]) == MAX_ID_CHARS + len("@example.org")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from envoi.core.event import cleaned
 from envoi.core.kind import Plain
-from envoi.core.message import Audible, Identity, context, with_base_url
+from envoi.core.links import with_base_url
+from envoi.core.message import Audible, Identity, context
 from envoi.core.people import Address, Mailbox, Person
 from envoi.templates.catalogue import Catalogue
 

@@ -13,6 +13,8 @@ SHIPPED_KINDS = {
     "cs_comment",
     "registration",
     "password_reset",
+    "password_changed",
+    "password_external",
     "message",
     "server_up",
     "server_down",
@@ -25,7 +27,11 @@ description = "A note"
 class = "report"
 lifetime_s = 60
 route_later = true
+from_actor = false
+actor_name_in = "title"
 type_header = "app-note"
+subject = ["{title}-{number}", "{title}"]
+subthread = "{subject}-{number}"
 roles = ["readers", "author"]
 
 [seek.readers]
@@ -38,6 +44,7 @@ full_name_in = "title"
 
 [facts]
 title = "line"
+number = { type = "integer", required = false }
 words = { type = "text", required = false }
 old_words = { type = "text", required = false }
 at = { type = "moment", required = false, description = "When" }
@@ -130,6 +137,10 @@ def test_a_kind_file_is_read_with_all_its_keys(write):
     assert kind.lifetime_s == 60
     assert kind.header_value == "app-note"
     assert kind.route_later
+    assert not kind.from_actor
+    assert kind.actor_name_in == "title"
+    assert kind.subjects == ("{title}-{number}", "{title}")
+    assert kind.subthread == "{subject}-{number}"
     assert kind.roles == ("readers", "author")
     assert kind.seeks == {
         "readers": Seek(mentions_in="words", except_in="old_words"),
@@ -148,6 +159,9 @@ descripton = "typo"
 class = "urgent"
 lifetime_s = "1 day"
 route_later = 1
+from_actor = "no"
+subject = 7
+subthread = ["{title}"]
 roles = "readers"
 seek = { readers = "words", author = { name_in = 1, named_in = "x" } }
 
@@ -169,9 +183,12 @@ def test_everything_wrong_in_a_kind_file_is_told_at_once(write):
         f"/note/kind.toml: {key}"
         for key in (
             "descripton",
+            "subthread",
+            "route_later",
+            "from_actor",
+            "subject",
             "class",
             "lifetime_s",
-            "route_later",
             "roles",
             "seek.readers",
             "seek.author.named_in",
@@ -251,6 +268,37 @@ def test_people_are_looked_for_in_facts_that_can_name_them(write, seek, where):
     folder = write({"note/kind.toml": SEEKING + seek, **WORDS})
 
     assert problems_of(folder) == [f"/note/kind.toml: {where}"]
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ('actor_name_in = "nam"', "actor_name_in"),
+        ('actor_name_in = "number"', "actor_name_in"),
+        ('subject = "{nam}"', "subject"),
+        ('subject = "notes"', "subject"),
+        ('subject = ["{name}", "{token}"]', "subject"),
+        ('subject = "{subject}"', "subject"),
+        ('subthread = "{subject}-{token}"', "subthread"),
+        ('subthread = "{subject}-{number!r}"', "subthread"),
+    ],
+    ids=[
+        "unknown name", "no text", "unknown fact", "no fact", "secret", "subject of itself",
+        "secret part", "format",
+    ],
+)  # fmt: skip
+def test_what_a_header_takes_from_facts_is_known_and_no_secret(write, line, where):
+    folder = write({"note/kind.toml": f"{line}\n{SEEKING}", **WORDS})
+
+    assert problems_of(folder) == [f"/note/kind.toml: {where}"]
+
+
+def test_one_pattern_needs_no_list(write):
+    kind = f'subject = "{{name}}-{{number}}"\n{SEEKING}'
+    catalogue = Catalogue.shipped([write({"note/kind.toml": kind, **WORDS})])
+
+    assert catalogue.kind("note").subjects == ("{name}-{number}",)
+    assert catalogue.kind("note").from_actor
 
 
 def test_seek_that_is_no_table_is_told(write):

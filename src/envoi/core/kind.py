@@ -120,6 +120,11 @@ class Kind:
         sample: An event body (`actor`, `subject`, `people`, `facts`) that renders every part.
         mail_class: Default class of its mail.
         type_header: Value of the notification-type header; defaults to the name.
+        subjects: Patterns such as `{repository}-pr-{number}` for the subject of an event that
+            gives none: the first one counts whose facts the event gives.
+        subthread: Pattern of a conversation within the subject's, e.g. `{subject}-line-{line}`.
+        from_actor: Whether From shows the name of who did it. Default True.
+        actor_name_in: Fact with the name of an actor whom the directory does not know (yet).
         lifetime_s: Seconds after which its mail is worthless and becomes `expired`; 0 for never.
         route_later: Whether the worker alone looks for its people, so that neither the receipt nor
             its time tells the application's visitor whether somebody was found. Default False.
@@ -134,6 +139,10 @@ class Kind:
     sample: Mapping[str, Plain] = field(default_factory=lambda: MappingProxyType({}))
     mail_class: MailClass = MailClass.NOTICE
     type_header: str = ""
+    subjects: tuple[str, ...] = ()
+    subthread: str = ""
+    from_actor: bool = True
+    actor_name_in: str = ""
     lifetime_s: int = 0
     route_later: bool = False
     description: str = ""

@@ -17,16 +17,8 @@ from typing import TypeAlias
 
 from envoi.core.delivery import Delivery, State
 from envoi.core.event import Event
-from envoi.core.kind import (
-    FactType,
-    Kind,
-    MailClass,
-    Plain,
-    clean_line,
-    clean_text,
-    is_link_cell,
-    mask_facts,
-)
+from envoi.core.kind import Kind, MailClass, Plain, clean_line, clean_text, mask_facts
+from envoi.core.links import with_base_url
 from envoi.core.people import Mailbox, Person
 from envoi.core.routing import Recipient, Sender
 from envoi.core.thread import thread_of
@@ -43,7 +35,6 @@ RESERVED_HEADERS = frozenset({
     "x-auto-response-suppress", "resent-from", "resent-to", "resent-cc", "resent-bcc",
     "resent-date", "resent-sender", "resent-message-id",
 })  # fmt: skip
-_LINK_TYPES = frozenset({FactType.LINK, FactType.OWN_LINK})
 # A display name longer than this is an advertisement (C9).
 MAX_NAME_CHARS = 100
 # RFC 5322 2.2: field names are printable US-ASCII except colon.
@@ -237,19 +228,19 @@ def compose(
     words = finished(words, identity.prefix)
     mail_class = sender.mail_class or kind.mail_class
     # A password reset that comes from the reader himself, by name, is what phishing looks like.
-    speaker = None if mail_class is MailClass.SECURITY else audible.actor
+    is_ours = mail_class is MailClass.SECURITY or not kind.from_actor
     message = Message(
         uid=stamp.uid,
         application=event.application,
         kind=kind.name,
         mail_class=mail_class,
-        sender=from_mailbox(identity.sender, speaker),
+        sender=from_mailbox(identity.sender, "" if is_ours else speaker_name(audible)),
         reply_to=identity.reply_to,
         subject=words.subject,
         text=words.text,
         html=words.html,
         headers=headers_of(identity, kind.header_value, sender.headers),
-        thread=thread_of(event, identity.host),
+        thread=thread_of(kind, event.subject, event.facts, identity.host),
         host=identity.host,
         locale=locale,
         time_zone=time_zone,
@@ -281,7 +272,7 @@ def context(audible: Audible, facts: Mapping[str, Plain]) -> Context:
         "occurred_at_ms": event.occurred_at_ms,
         "actor": {
             # Somebody outside the directory has an address and neither name nor login.
-            "name": clean_line((actor and actor.full_name) or event.actor),
+            "name": speaker_name(audible) or clean_line(event.actor),
             "login": clean_line((actor and actor.login) or event.actor),
         },
         "people": {
@@ -289,27 +280,6 @@ def context(audible: Audible, facts: Mapping[str, Plain]) -> Context:
         },
         "application": {"name": identity.name, "base_url": identity.base_url},
     }
-
-
-def with_base_url(kind: Kind, facts: Mapping[str, Plain], base_url: str) -> dict[str, Plain]:
-    """Return the facts with links that are paths made absolute below the base URL, in rows too."""
-    types = {name: fact.type for name, fact in kind.facts.items()}
-    return {name: _absolute(types.get(name), value, base_url) for name, value in facts.items()}
-
-
-def _absolute(fact_type: FactType | None, value: Plain, base_url: str) -> Plain:
-    match value:
-        case str() if fact_type in _LINK_TYPES and value.startswith("/"):
-            return f"{base_url}{value}"
-        case list() if fact_type is FactType.ROWS:
-            return [_absolute(fact_type, row, base_url) for row in value]
-        case dict() if fact_type is FactType.ROWS:
-            return {
-                name: _absolute(FactType.LINK, cell, base_url) if is_link_cell(name) else cell
-                for name, cell in value.items()
-            }
-        case _:
-            return value
 
 
 def finished(words: Words, prefix: str) -> Words:
@@ -321,19 +291,29 @@ def finished(words: Words, prefix: str) -> Words:
     return Words(subject=subject, text=clean_text(words.text), html=clean_text(words.html))
 
 
-def from_mailbox(configured: Mailbox, actor: Person | None) -> Mailbox:
+def speaker_name(audible: Audible) -> str:
+    """Return the name of who did it, as From and the words show it; empty when nobody can be named.
+
+    Somebody who just registered may be in no directory yet: then his name is a fact, or he has
+    his login only. An address is never shown in the place of a name.
+    """
+    event, actor = audible.event, audible.actor
+    if actor is not None:
+        return clean_line(actor.full_name)
+    given = event.facts.get(audible.kind.actor_name_in) if event.actor else ""
+    return clean_line(str(given or "")) or ("" if "@" in event.actor else clean_line(event.actor))
+
+
+def from_mailbox(configured: Mailbox, name: str) -> Mailbox:
     """Return the From of a mail: the actor's name with the configured address, or as configured.
 
     Names lose what could pass for another sender's address (B12); the address stays ours.
 
     >>> from envoi.core.people import Address
-    >>> ours = Mailbox(Address("noreply", "example.org"), "Kallithea")
-    >>> from_mailbox(ours, Person(id="1", login="ann", first_name="Ann", last_name="Lee")).name
+    >>> from_mailbox(Mailbox(Address("noreply", "example.org"), "Kallithea"), "Ann Lee").name
     'Ann Lee (no-reply)'
     """
-    if actor is None:
-        return configured
-    name = re.sub(r"[@<>]", " ", clean_line(actor.full_name))
+    name = re.sub(r"[@<>]", " ", clean_line(name))
     name = " ".join(name.split())[:MAX_NAME_CHARS].rstrip()
     return Mailbox(configured.address, f"{name} (no-reply)") if name else configured
 

@@ -24,11 +24,11 @@ from envoi.errors import SettingsError, TemplateError, UnknownKindError
 from envoi.templates.kindfile import (
     KIND_FILE,
     check_kind,
-    near,
     read_kind_file,
     read_toml,
     sample_event,
 )
+from envoi.templates.kindshape import near
 
 SHIPPED_FOLDER = Path(__file__).parent / "builtin"
 # `{% extends "shipped/layout.html" %}`: the shipped file, though a folder overrides it.

@@ -3,6 +3,7 @@
 Every filter takes plain data and gives text; those for HTML escape what they are given.
 """
 
+import re
 import textwrap
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -13,6 +14,8 @@ from markupsafe import Markup, escape
 from envoi.core.kind import MASK, clean_link
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A label longer than this would leave no room for what the mail is about.
+MAX_TAGS_CHARS = 60
 _MIN_WIDTH, _MAX_WIDTH = 20, 998
 
 
@@ -33,6 +36,22 @@ def first_line(text: object) -> str:
     'Fix it'
     """
     return next((line.strip() for line in str(text).splitlines() if line.strip()), "")
+
+
+def tagged(subject: object, tags: object) -> str:
+    """Return the subject with tags inside its first bracket, in one of their own where it has none.
+
+    Mail readers that gather mails by subject pass over what stands in brackets at its beginning:
+    so a vote and its closing stay in the conversation that they belong to.
+
+    >>> tagged("[Comment] docs", "Approved, Closing"), tagged("docs", "Closing")
+    ('[Approved, Closing: Comment] docs', '[Closing] docs')
+    """
+    # A bracket within the tags would end the one they stand in.
+    line, said = first_line(subject), re.sub(r"[][]", "", shorter(tags, MAX_TAGS_CHARS)).strip()
+    if not said:
+        return line
+    return f"[{said}: {line[1:]}" if line.startswith("[") else f"[{said}] {line}"
 
 
 def wrap(text: object, width: int = 76) -> str:

@@ -8,7 +8,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
@@ -16,16 +15,10 @@ from typing import cast
 from envoi.core.event import Event, check_event
 from envoi.core.kind import KIND_NAME, Fact, FactType, Kind, MailClass, Plain, Seek, is_one_line
 from envoi.core.problem import Problem
+from envoi.core.thread import SUBJECT, fields_of
+from envoi.templates.kindshape import SEEK_KEYS, Table, near, shape_problems
 
 KIND_FILE = "kind.toml"
-KIND_KEYS = (
-    "description", "class", "lifetime_s", "route_later", "type_header", "roles", "seek", "facts",
-    "sample",
-)  # fmt: skip
-FACT_KEYS = ("type", "required", "secret", "description")
-SEEK_KEYS = ("name_in", "full_name_in", "mentions_in", "except_in")
-SAMPLE_KEYS = ("actor", "subject", "people", "facts")
-
 MAX_WORD_CHARS = 128
 # What a template sees beside the facts; a fact of the same name could not be read.
 CONTEXT_NAMES = frozenset(
@@ -33,8 +26,8 @@ CONTEXT_NAMES = frozenset(
     "loop self super caller range dict namespace cycler joiner _ gettext ngettext pgettext "
     "npgettext and or not if else in is import from as true false none".split()
 )
-
-Table = Mapping[str, object]
+_WORDY = frozenset({FactType.TEXT, FactType.LINE})
+_SHORT = frozenset({FactType.LINE, FactType.INTEGER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +51,11 @@ def read_kind_file(path: Path) -> KindFile:
         got = Problem(where=str(path), expected="a TOML file", got=str(err))
         return KindFile(kind=None, problems=(got,))
     # The sample is only judged against facts that could be read.
-    problems = [*_shape(table), *_facts_shape(table)]
+    problems = shape_problems(table)
     if problems:
         return KindFile(kind=None, problems=_located(path, problems))
     kind = _kind(path, table)
-    problems = [*check_kind(kind), *_sample_missing(kind)]
+    problems = (*check_kind(kind), *_sample_missing(kind))
     return KindFile(kind=kind, problems=_located(path, problems))
 
 
@@ -82,7 +75,7 @@ def read_toml(path: Path) -> Table:
 
 def check_kind(kind: Kind) -> tuple[Problem, ...]:
     """List what makes a kind unusable: fact names that templates cannot read, a bad sample."""
-    problems = [*_fact_names(kind), *_lines(kind), *_seeks(kind)]
+    problems = [*_fact_names(kind), *_lines(kind), *_patterns(kind), *_seeks(kind)]
     if kind.sample:
         problems += [
             Problem(
@@ -108,13 +101,7 @@ def sample_event(kind: Kind) -> Event:
     )
 
 
-def near(name: str, names: tuple[str, ...]) -> str:
-    """Return the hint that names what was probably meant; empty when nothing is near."""
-    found = get_close_matches(name, names, n=1)
-    return f"did you mean {found[0]}?" if found else ""
-
-
-def _located(path: Path, problems: "list[Problem] | tuple[Problem, ...]") -> tuple[Problem, ...]:
+def _located(path: Path, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
     return tuple(
         Problem(
             where=f"{path}: {problem.where}",
@@ -124,88 +111,6 @@ def _located(path: Path, problems: "list[Problem] | tuple[Problem, ...]") -> tup
         )
         for problem in problems
     )
-
-
-def _shape(table: Table) -> Iterator[Problem]:
-    yield from _unknown(table, KIND_KEYS, "")
-    for key in ("description", "type_header"):
-        if not isinstance(table.get(key, ""), str):
-            yield Problem(where=key, expected="a text", got=repr(table[key]))
-    if table.get("class", MailClass.NOTICE) not in list(MailClass):
-        yield Problem(where="class", expected=", ".join(MailClass), got=repr(table["class"]))
-    lifetime = table.get("lifetime_s", 0)
-    # `true` is an integer to Python.
-    if not isinstance(lifetime, int) or isinstance(lifetime, bool) or lifetime < 0:
-        yield Problem(where="lifetime_s", expected="seconds, 0 for never", got=repr(lifetime))
-    if not isinstance(table.get("route_later", False), bool):
-        got = repr(table["route_later"])
-        yield Problem(where="route_later", expected="true or false", got=got)
-    if not _is_texts(table.get("roles", [])):
-        yield Problem(where="roles", expected="a list of words", got=repr(table["roles"]))
-    yield from _seek_shape(table.get("seek", {}))
-    yield from _sample_shape(table.get("sample", {}))
-
-
-def _seek_shape(seeks: object) -> Iterator[Problem]:
-    if not isinstance(seeks, Mapping):
-        yield Problem(where="seek", expected="tables [seek.ROLE]", got=repr(seeks))
-        return
-    for role, seek in cast("Table", seeks).items():
-        if not isinstance(seek, Mapping):
-            yield Problem(where=f"seek.{role}", expected="a table", got=repr(seek))
-            continue
-        table = cast("Table", seek)
-        yield from _unknown(table, SEEK_KEYS, f"seek.{role}.")
-        for key in SEEK_KEYS:
-            if not isinstance(table.get(key, ""), str):
-                where = f"seek.{role}.{key}"
-                yield Problem(where=where, expected="the name of a fact", got=repr(table[key]))
-
-
-def _sample_shape(sample: object) -> Iterator[Problem]:
-    if not isinstance(sample, Mapping):
-        yield Problem(where="sample", expected="a table", got=repr(sample))
-        return
-    table = cast("Table", sample)
-    yield from _unknown(table, SAMPLE_KEYS, "sample.")
-    for key in ("people", "facts"):
-        if not isinstance(table.get(key, {}), Mapping):
-            yield Problem(where=f"sample.{key}", expected="a table", got=repr(table[key]))
-    people = table.get("people")
-    named: Table = cast("Table", people) if isinstance(people, Mapping) else {}
-    for role, names in named.items():
-        if not _is_texts(names):
-            yield Problem(
-                where=f"sample.people.{role}", expected="a list of words", got=repr(names)
-            )
-
-
-def _facts_shape(table: Table) -> Iterator[Problem]:
-    facts = table.get("facts", {})
-    if not isinstance(facts, Mapping):
-        yield Problem(where="facts", expected="a table", got=repr(facts))
-        return
-    for name, fact in cast("Table", facts).items():
-        yield from _fact_shape(f"facts.{name}", fact)
-
-
-def _fact_shape(where: str, fact: object) -> Iterator[Problem]:
-    types = ", ".join(FactType)
-    if not isinstance(fact, Mapping):
-        if fact not in list(FactType):
-            yield Problem(where=where, expected=f"one of {types}, or a table", got=repr(fact))
-        return
-    table = cast("Table", fact)
-    yield from _unknown(table, FACT_KEYS, f"{where}.")
-    if table.get("type") not in list(FactType):
-        got = repr(table["type"]) if "type" in table else "nothing"
-        yield Problem(where=f"{where}.type", expected=f"one of {types}", got=got)
-    for key in ("required", "secret"):
-        if not isinstance(table.get(key, False), bool):
-            yield Problem(where=f"{where}.{key}", expected="true or false", got=repr(table[key]))
-    if not isinstance(table.get("description", ""), str):
-        got = repr(table["description"])
-        yield Problem(where=f"{where}.description", expected="a text", got=got)
 
 
 def _fact_names(kind: Kind) -> Iterator[Problem]:
@@ -238,18 +143,38 @@ def _seeks(kind: Kind) -> Iterator[Problem]:
             if getattr(seek, key) and not getattr(seek, needed):
                 yield Problem(where=f"{where}.{key}", expected=f"{needed} beside it", got="none")
         for key in SEEK_KEYS:
-            yield from _sought_fact(kind, f"{where}.{key}", getattr(seek, key))
+            yield from _fact_named(kind, f"{where}.{key}", getattr(seek, key), _WORDY)
 
 
-def _sought_fact(kind: Kind, where: str, name: str) -> Iterator[Problem]:
+def _patterns(kind: Kind) -> Iterator[Problem]:
+    yield from _fact_named(kind, "actor_name_in", kind.actor_name_in, _WORDY)
+    for pattern in kind.subjects:
+        yield from _pattern(kind, "subject", pattern, frozenset())
+    if kind.subthread:
+        yield from _pattern(kind, "subthread", kind.subthread, frozenset({SUBJECT}))
+
+
+def _pattern(kind: Kind, where: str, pattern: str, also: frozenset[str]) -> Iterator[Problem]:
+    try:
+        names = fields_of(pattern)
+    except ValueError as err:
+        yield Problem(where=where, expected=str(err), got=repr(pattern))
+        return
+    for name in names:
+        if name not in also:
+            yield from _fact_named(kind, where, name, _SHORT)
+
+
+def _fact_named(kind: Kind, where: str, name: str, types: frozenset[FactType]) -> Iterator[Problem]:
     fact = kind.facts.get(name)
     if name and fact is None:
         hint = near(name, tuple(kind.facts))
         yield Problem(where=where, expected="the name of a fact", got=repr(name), hint=hint)
-    elif fact is not None and fact.type not in {FactType.TEXT, FactType.LINE}:
-        yield Problem(where=where, expected="a fact of type text or line", got=str(fact.type))
+    elif fact is not None and fact.type not in types:
+        expected = f"a fact of type {' or '.join(sorted(types))}"
+        yield Problem(where=where, expected=expected, got=str(fact.type))
     elif fact is not None and fact.is_secret:
-        # Who is found in it would tell of it.
+        # Who is found in it, and every header that it stands in, would tell of it.
         yield Problem(where=where, expected="a fact that is no secret", got=f"the secret {name}")
 
 
@@ -259,22 +184,9 @@ def _sample_missing(kind: Kind) -> Iterator[Problem]:
         yield Problem(where="sample", expected="a table", got="nothing", hint=hint)
 
 
-def _unknown(table: Table, known: tuple[str, ...], where: str) -> Iterator[Problem]:
-    for key in table:
-        if key not in known:
-            expected = f"one of {', '.join(known)}"
-            hint = near(key, known)
-            yield Problem(where=f"{where}{key}", expected=expected, got="an unknown key", hint=hint)
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(item, str) for item in cast("list[object]", value)
-    )
-
-
 def _kind(path: Path, table: Table) -> Kind:
     facts = {name: _fact(fact) for name, fact in cast("Table", table.get("facts", {})).items()}
+    subjects = table.get("subject", [])
     return Kind(
         name=path.parent.name,
         facts=MappingProxyType(facts),
@@ -283,6 +195,10 @@ def _kind(path: Path, table: Table) -> Kind:
         sample=MappingProxyType(_sample(cast("Table", table.get("sample", {})), facts)),
         mail_class=MailClass(str(table.get("class", MailClass.NOTICE))),
         type_header=str(table.get("type_header", "")),
+        subjects=(subjects,) if isinstance(subjects, str) else tuple(cast("list[str]", subjects)),
+        subthread=str(table.get("subthread", "")),
+        from_actor=bool(table.get("from_actor", True)),
+        actor_name_in=str(table.get("actor_name_in", "")),
         lifetime_s=cast("int", table.get("lifetime_s", 0)),
         route_later=bool(table.get("route_later", False)),
         description=str(table.get("description", "")),

@@ -13,7 +13,8 @@ from jinja2 import Template
 
 from envoi.core.event import cleaned
 from envoi.core.kind import Kind, Plain, clean_line, mask_facts
-from envoi.core.message import Audible, Block, Context, Identity, Words, with_base_url
+from envoi.core.links import with_base_url
+from envoi.core.message import Audible, Block, Context, Identity, Words
 from envoi.core.message import context as context_of
 from envoi.core.people import Address, Mailbox, Person
 from envoi.core.plaintext import text_of_html
@@ -202,6 +203,7 @@ class Templates:
             filters={
                 "shorter": filters.shorter,
                 "first_line": filters.first_line,
+                "tagged": filters.tagged,
                 "wrap": filters.wrap,
                 "quote_block": filters.quote_block,
                 "breaks": filters.breaks,
