@@ -50,7 +50,7 @@ class Numbered(Protocol):
     """A directory that numbers its users and groups in the order in which they come."""
 
     def newest(self, tx: Tx) -> str:
-        """Return the person id of the user who came last; empty when there is none."""
+        """Return the person id behind which nobody is yet; whoever comes will be."""
         ...
 
     def user_numbered(self, tx: Tx, number: int) -> str:

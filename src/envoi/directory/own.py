@@ -43,9 +43,8 @@ class OwnDirectory:
         return page_of(tables, question, self.admin_addresses, after=after, limit=limit)
 
     def newest(self, tx: Tx) -> str:
-        """Return the person id of the user who came last; empty when there is none."""
-        user_id = numbered.newest_id(tx)
-        return person_id(user_id) if user_id else ""
+        """Return the person id behind which nobody is yet."""
+        return person_id(numbered.newest_id(tx))
 
     def user_numbered(self, tx: Tx, number: int) -> str:
         """Return the login of the user with this number; empty when there is none."""
