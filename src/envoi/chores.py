@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from envoi.assembly import Parts
+from envoi.broadcasting import Broadcasting
 from envoi.core.kind import Plain
 from envoi.errors import EnvoiError, InputError, OutboxError, RefusedError
 from envoi.journal import Fact
@@ -27,7 +28,7 @@ JOIN_MS = 2 * CHORES_EVERY_MS
 
 
 class Chores:
-    """Heartbeat, leases, expiry, routing of events stored alone, and the spool.
+    """Heartbeat, leases, expiry, routing of events stored alone, orders to broadcasts, the spool.
 
     Args:
         parts: The outbox's parts.
@@ -56,6 +57,7 @@ class Chores:
         self._beaten_at_ms = 0
         self._chores_at_ms = 0
         self._crew = Crew(parts, worker, transport)
+        self._sweeper = Broadcasting(parts).sweeper()
         self._routing: tuple[EventClaim, Iterator[None]] | None = None
         self._has_routed = False
 
@@ -128,6 +130,7 @@ class Chores:
             self._crew.look_around(now_ms)
             carrier.limit_connections(max(self._crew.share, 1))
             self._expire(now_ms)
+            self._sweeper.look()
             if not self._routing:
                 self._begin_routing(now_ms)
             self._take_spool()

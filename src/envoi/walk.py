@@ -13,6 +13,7 @@ from typing import cast
 
 from envoi import reach
 from envoi.assembly import Parts
+from envoi.broadcasting import Broadcasting
 from envoi.core.delivery import State
 from envoi.core.event import Event
 from envoi.core.finding import question, with_found
@@ -60,6 +61,7 @@ class Walk:
     def __init__(self, parts: Parts) -> None:
         """Hold the parts."""
         self._parts = parts
+        self._broadcasting = Broadcasting(parts)
 
     def store(self, kind: Kind, event: Event, tx: Tx) -> Walked:
         """Store an event with its deliveries, or alone when its people are found later.
@@ -113,6 +115,9 @@ class Walk:
         Raises:
             DirectoryError: The directory cannot be asked, and it is too early to give up on it.
         """
+        if self._broadcasting.owns(claim):
+            yield from self._broadcasting.route(claim)
+            return
         kind = self._parts.catalogue.kind(claim.event.kind)
         after, has_more = claim.cursor, True
         heard: set[str] = set()
