@@ -16,6 +16,7 @@ from envoi.core.event import Event
 from envoi.core.finding import unanswered
 from envoi.core.kind import Kind, MailClass
 from envoi.core.people import Person, outsider
+from envoi.core.ready import READY_SENDER, ReadyMail, pick_ready
 from envoi.core.reason import Because, Why
 from envoi.core.routing import Question, Recipient, Sender, Skipped
 from envoi.core.selector import NO_READERS, Choice, Selector, SelectorType
@@ -45,9 +46,10 @@ class Lack:
     @property
     def skipped(self) -> tuple[Skipped, ...]:
         """What `explain` shows of it."""
-        missing = [_absent(self.sender, str(one), Why.UNDETERMINED) for one in self.choices]
+        name = self.sender.name
+        missing = [_absent(name, str(one), Why.UNDETERMINED) for one in self.choices]
         if not self.stand_ins:
-            missing.append(_absent(self.sender, "fallback", Why.NO_FALLBACK))
+            missing.append(_absent(name, "fallback", Why.NO_FALLBACK))
         return tuple(missing)
 
 
@@ -83,6 +85,23 @@ def fallback_recipients(
             Recipient(person=person, address=person.address, sender=sender_name, because=FALLBACK)
         )
     return tuple(recipients)
+
+
+def ready_recipients(
+    parts: Parts, tx: Tx, mail: ReadyMail
+) -> tuple[tuple[Recipient, ...], tuple[Skipped, ...]]:
+    """Return who gets a ready-made mail: whom it names, else who is told when nobody could be.
+
+    Args:
+        parts: The outbox's parts.
+        tx: An open transaction.
+        mail: Checked.
+    """
+    if not mail.to_fallback:
+        return pick_ready(mail)
+    recipients = fallback_recipients(parts, tx, mail.application, READY_SENDER)
+    nobody = _absent(READY_SENDER, "fallback", Why.NO_FALLBACK)
+    return recipients, () if recipients else (nobody,)
 
 
 def lacks(
@@ -189,6 +208,6 @@ def _admins(parts: Parts, tx: Tx, application: str, may_not_read: tuple[str, ...
     return people
 
 
-def _absent(sender: Sender, name: str, why: Why) -> Skipped:
+def _absent(sender: str, name: str, why: Why) -> Skipped:
     person = Person(id=f"unknown:{name}", login=name)
-    return Skipped(person=person, sender=sender.name, because=Because(why))
+    return Skipped(person=person, sender=sender, because=Because(why))

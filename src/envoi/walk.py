@@ -29,7 +29,7 @@ from envoi.core.message import (
     context,
     fallback_words,
 )
-from envoi.core.ready import READY_KIND, ReadyMail, compose_ready, pick_ready
+from envoi.core.ready import READY_KIND, ReadyMail, compose_ready
 from envoi.core.reason import Because, Why
 from envoi.core.routing import (
     Audience,
@@ -101,10 +101,15 @@ class Walk:
             return stored
         identity = self._parts.identity(mail.application)
         composed = compose_ready(mail, identity, self._stamp())
-        recipients, skipped = pick_ready(mail)
-        mails = [self._put(tx, stored.event_id, composed, recipients)]
+        recipients, skipped = reach.ready_recipients(self._parts, tx, mail)
+        mails = [self._put(tx, stored.event_id, composed, recipients)] if recipients else []
         self._parts.outbox.put_decisions(tx, stored.event_id, skipped)
-        return replace(stored, mails=tuple(mails), skipped=skipped)
+        stored = replace(stored, mails=tuple(mails), skipped=skipped)
+        if not mail.to_fallback:
+            return stored
+        told = tuple(str(recipient.address) for recipient in recipients)
+        undetermined = Undetermined(subject=composed.message.subject, told=told)
+        return replace(stored, undetermined=(undetermined,))
 
     def route(self, claim: EventClaim) -> Iterator[None]:
         """Route an event that was stored alone, resuming behind the last person stored.

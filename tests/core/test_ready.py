@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from envoi.core.kind import MailClass
 from envoi.core.message import Attachment, Identity, Stamp, Words
 from envoi.core.people import Address, Mailbox
 from envoi.core.ready import (
@@ -80,6 +81,8 @@ BOMB = b"x" * MAX_CONTENT_BYTES
         ({"attachments": (file(media_type="text/html\r\nX: y"),)}, "attachments.'a.txt'"),
         ({"attachments": (file(media_type="text"),)}, "attachments.'a.txt'"),
         ({"to_fallback": True}, "to"),
+        ({"to": (), "to_fallback": True, "secrets": ("Geheim4711",)}, "to_fallback"),
+        ({"to": (), "to_fallback": True, "mail_class": MailClass.SECURITY}, "to_fallback"),
         ({"references": ("<a@example.org>",)}, "references"),
         ({"references": ("a b@example.org",)}, "references"),
         ({"references": ("a@example.org\r\nBcc: e@evil.test",)}, "references"),

@@ -239,6 +239,10 @@ def _check_marks(mail: ReadyMail) -> Iterator[Problem]:
         if not _MESSAGE_ID.fullmatch(one):
             expected = "message ids without angle brackets"
             yield Problem(where="references", expected=expected, got=ascii(one[:80]))
+    if mail.to_fallback and (mail.secrets or mail.mail_class is MailClass.SECURITY):
+        # What is for one person's eyes goes to nobody rather than to somebody else.
+        expected = "a recipient for a mail with secrets or of class security"
+        yield Problem(where="to_fallback", expected=expected, got="nobody")
     if not all(secret.strip() for secret in mail.secrets):
         yield Problem(where="secrets", expected="texts to mask", got="an empty one")
 
