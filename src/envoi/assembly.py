@@ -197,6 +197,7 @@ def identity_of(application: Application) -> Identity:
         prefix=application.prefix,
         base_url=application.base_url,
         type_header=application.type_header,
+        type_values=frozenset(application.type_values),
         host=application.host,
         locale=application.locale,
         time_zone=application.time_zone,

@@ -304,6 +304,16 @@ def test_a_header_named_by_the_sender_replaces_ours(extra, expected):
 
 
 @pytest.mark.parametrize(
+    ("kind", "said"),
+    [("pull_request", "pull_request"), ("password_reset", "message"), ("message", "message")],
+)
+def test_where_readers_know_a_closed_list_other_kinds_are_messages(kind, said):
+    closed = replace(IDENTITY, type_values=frozenset({"pull_request", "registration"}))
+
+    assert headers_of(closed, kind, ()) == (("X-Envoi-Notification-Type", said),)
+
+
+@pytest.mark.parametrize(
     ("lifetime_s", "occurred_at_ms", "expected"),
     [(0, 7, 0), (60, 7, 60_007), (60, 0, NOON_MS + 60_000)],
     ids=["never", "after it happened", "after it was handed over"],

@@ -263,6 +263,7 @@ APPLICATION = [
     ("base_url", "http://localhost:8000", "http://localhost:8000"),
     ("locale", "pt-br", "pt_BR"),
     ("type_header", "X-Wiki-Type", "X-Wiki-Type"),
+    ("type_values", ["note", "note"], ("note",)),
     ("locale", "de_DE.UTF-8", "de_DE"),
     ("time_zone", "Europe/Berlin", "Europe/Berlin"),
     ("from", "Wiki <wiki@localhost>", Mailbox(Address("wiki", "localhost"), "Wiki")),

@@ -35,6 +35,8 @@ RESERVED_HEADERS = frozenset({
     "x-auto-response-suppress", "resent-from", "resent-to", "resent-cc", "resent-bcc",
     "resent-date", "resent-sender", "resent-message-id",
 })  # fmt: skip
+# What the type header says of mail that is none of the types that readers know.
+OTHER_TYPE = "message"
 # A display name longer than this is an advertisement (C9).
 MAX_NAME_CHARS = 100
 # RFC 5322 2.2: field names are printable US-ASCII except colon.
@@ -89,6 +91,8 @@ class Identity:
         prefix: Put before every subject with one space; may be empty.
         base_url: Base of every link, without a trailing slash; may be empty.
         type_header: Name of the header that carries the kind.
+        type_values: What that header may say; a kind that is none of them says `message`. Empty:
+            each kind says its own.
         host: Right side of Message-IDs and thread ids: host of `base_url`, else of From.
         locale: Locale of people who have none.
         time_zone: Zone of people who have none.
@@ -100,6 +104,7 @@ class Identity:
     prefix: str = ""
     base_url: str = ""
     type_header: str = "X-Envoi-Notification-Type"
+    type_values: frozenset[str] = frozenset()
     host: str = "localhost"
     locale: str = "en"
     time_zone: str = "UTC"
@@ -258,7 +263,8 @@ def headers_of(
     extra = tuple(extra)
     if identity.type_header.lower() in {name.lower() for name, _ in extra}:
         return extra
-    return ((identity.type_header, kind), *extra)
+    known = identity.type_values or {kind}
+    return ((identity.type_header, kind if kind in known else OTHER_TYPE), *extra)
 
 
 def context(audible: Audible, facts: Mapping[str, Plain]) -> Context:

@@ -18,6 +18,8 @@ from envoi.settings.secret import masked_url
 from envoi.settings.sections import Note
 
 TYPE_HEADER = "X-Kallithea-Notification-Type"
+# What people's filters know; "message: another type of email".
+TYPE_VALUES = ["pull_request", "pull_request_comment", "cs_comment", "registration", "message"]
 ERROR_PREFIX = "WebApp Error:"
 CELERY = "celery."
 LOGGER = "logger_kallithea"
@@ -108,6 +110,7 @@ def kallithea_layer(path: Path) -> Layer:
 def _take_application(ini: Import) -> None:
     ini.put_own_way("application.name", "Kallithea")
     ini.put_own_way("application.type_header", TYPE_HEADER)
+    ini.put_own_way("application.type_values", TYPE_VALUES)
     ini.put("application.base_url", ini.text("canonical_url"), "canonical_url")
     ini.put("application.prefix", ini.text("email_prefix"), "email_prefix")
     ini.put("application.locale", ini.text("i18n.lang"), "i18n.lang")

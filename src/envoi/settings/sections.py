@@ -31,6 +31,7 @@ class Application:
     reply_to: Mailbox | None = None
     prefix: str = ""
     type_header: str = "X-Envoi-Notification-Type"
+    type_values: tuple[str, ...] = ()
     admins: tuple[Address, ...] = ()
     fallback: tuple[Address, ...] = ()
     locale: str = "en"

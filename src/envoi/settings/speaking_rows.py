@@ -57,6 +57,13 @@ ROWS: tuple[Row, ...] = (
         "breaks their filters.",
     ),
     Row(
+        "application.type_values",
+        readers.lists(texts(readers.checked_text, "a kind's name"), "a list of kinds"),
+        "Values that this header may hold, where readers know a closed list: every other kind "
+        "says `message`. Empty: each kind says its own.",
+        example='["pull_request", "registration"]',
+    ),
+    Row(
         "application.admins",
         readers.lists(ADDRESS, "a list of e-mail addresses"),
         "Administrators beyond those that the directory knows. With none at all, mail for "
