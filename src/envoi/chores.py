@@ -7,6 +7,7 @@ outbox refuses is done at the next time.
 
 import os
 import socket
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -23,6 +24,8 @@ from envoi.walk import Walk
 
 # How often expired mail, unrouted events, the spool and the other workers are looked at.
 CHORES_EVERY_MS = 1_000
+# So many events are routed in turns: a password reset must not wait for a large audience.
+MAX_ROUTED_AT_ONCE = 4
 # A worker that joins others lets them hear of it before it uses the relay's connections.
 JOIN_MS = 2 * CHORES_EVERY_MS
 
@@ -58,7 +61,7 @@ class Chores:
         self._chores_at_ms = 0
         self._crew = Crew(parts, worker, transport)
         self._sweeper = Broadcasting(parts).sweeper()
-        self._routing: tuple[EventClaim, Iterator[None]] | None = None
+        self._routing: deque[tuple[EventClaim, Iterator[None]]] = deque()
         self._has_routed = False
 
     @property
@@ -69,7 +72,7 @@ class Chores:
     @property
     def is_routing(self) -> bool:
         """Whether an event's recipients are being found, or the next event is looked for now."""
-        return self._routing is not None or not self._chores_at_ms
+        return bool(self._routing) or not self._chores_at_ms
 
     def take_routed(self) -> bool:
         """Whether an event was routed since the last question: its deliveries are due now."""
@@ -131,8 +134,7 @@ class Chores:
             carrier.limit_connections(max(self._crew.share, 1))
             self._expire(now_ms)
             self._sweeper.look()
-            if not self._routing:
-                self._begin_routing(now_ms)
+            self._begin_routing(now_ms)
             self._take_spool()
         except OutboxError as err:
             self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
@@ -143,33 +145,43 @@ class Chores:
             self._parts.journal.note(Fact.DELIVERY_EXPIRED, count=count)
 
     def _begin_routing(self, now_ms: int) -> None:
+        if len(self._routing) >= MAX_ROUTED_AT_ONCE:
+            return
         claim = self._parts.outbox.claim_event(now_ms, self._lease_ms)
         if claim is not None:
-            self._routing = claim, self._walk.route(claim)
+            # Before those that have had a turn: whoever came last is the one that is short.
+            self._routing.appendleft((claim, self._walk.route(claim)))
 
     def _route_on(self, now_ms: int) -> None:
-        """Take one step of the event that is being routed; behind its end comes the next event."""
-        if self._routing is None:
+        """Take one step of an event that is being routed, and of the others in their turn."""
+        if not self._routing:
             return
-        claim, steps = self._routing
+        try:
+            self._begin_routing(now_ms)
+        except OutboxError as err:
+            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+        self._step(*self._routing.popleft(), now_ms)
+
+    def _step(self, claim: EventClaim, steps: Iterator[None], now_ms: int) -> None:
         try:
             next(steps)
         except StopIteration:
             self._has_routed = True
-            self._route_next()
+            self._look_again()
         except RefusedError:
-            self._route_next()  # the lease was lost: another worker routes it
+            self._look_again()  # the lease was lost: another worker routes it
         except OutboxError as err:
             # The lease runs out, and whoever claims it then goes on behind the last chunk.
-            self._routing = None
             self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
         except EnvoiError as err:
             # A kind or an application that is gone must not stop the events behind it.
             self._put_off(claim, now_ms, err)
-            self._route_next()
+            self._look_again()
+        else:
+            self._routing.append((claim, steps))
 
-    def _route_next(self) -> None:
-        self._routing, self._chores_at_ms = None, 0
+    def _look_again(self) -> None:
+        self._chores_at_ms = 0
 
     def _put_off(self, claim: EventClaim, now_ms: int, err: EnvoiError) -> None:
         with suppress(OutboxError):  # then its lease runs out

@@ -115,7 +115,7 @@ class Walk:
         """Route an event that was stored alone, resuming behind the last person stored.
 
         Every step of the iterator is one transaction of at most 1,000 people, so that the worker
-        sends what is urgent in between.
+        sends what is urgent in between; a small audience is routed in one.
 
         Raises:
             DirectoryError: The directory cannot be asked, and it is too early to give up on it.
@@ -139,7 +139,8 @@ class Walk:
             has_more = audience.has_more
             deliveries += sum(len(rows) for _, rows in told.mails)
             report(self._parts.journal, told.mails, told.undetermined)
-            yield
+            if has_more:
+                yield
         self._parts.outbox.finish_routing(claim, self._parts.clock())
         self._parts.journal.note(
             Fact.EVENT_ROUTED, event=claim.event_id, kind=kind.name, deliveries=deliveries
