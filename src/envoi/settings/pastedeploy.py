@@ -109,21 +109,29 @@ def _parsed(path: Path) -> configparser.ConfigParser:
     parser = _Parser(interpolation=None)
     try:
         parser.read_file(io.StringIO(_content(path), newline=None))
-    # Not the library's words: they repeat the line, which may hold a password.
-    except configparser.DuplicateOptionError as err:
-        got = f"{shown_name(err.option)} twice in [{shown_name(err.section)}], line {err.lineno}"
-        raise _unreadable(path, "every key once", got) from None
-    except configparser.DuplicateSectionError as err:
-        got = f"[{shown_name(err.section)}] twice, line {err.lineno}"
-        raise _unreadable(path, "every section once", got) from None
-    except configparser.MissingSectionHeaderError as err:
-        got = f"text before the first section, line {err.lineno}"
-        raise _unreadable(path, "an ini file: [SECTION], then KEY = VALUE", got) from None
-    except configparser.ParsingError as err:
-        lines = ", ".join(str(line) for line, _ in err.errors[:3])
-        got = f"something else in line {lines}" if lines else "something else"
-        raise _unreadable(path, "an ini file: [SECTION], then KEY = VALUE", got) from None
-    return parser
+    except configparser.Error as err:
+        told = _told(err)
+    else:
+        return parser
+    # Raised here, so that the library's error does not hang on it: it repeats the line, which may
+    # hold a password.
+    raise _unreadable(path, *told)
+
+
+def _told(err: configparser.Error) -> tuple[str, str]:
+    """Return what was expected and what was found."""
+    form = "an ini file: [SECTION], then KEY = VALUE"
+    match err:
+        case configparser.DuplicateOptionError(option=key, section=section, lineno=line):
+            return "every key once", f"{shown_name(key)} twice in [{section}], line {line}"
+        case configparser.DuplicateSectionError(section=section, lineno=line):
+            return "every section once", f"[{section}] twice, line {line}"
+        case configparser.MissingSectionHeaderError(lineno=line):
+            return form, f"text before the first section, line {line}"
+        case configparser.ParsingError(errors=[(line, _), *_]):
+            return form, f"something else in line {line}"
+        case _:
+            return form, "something else"
 
 
 def _content(path: Path) -> str:
