@@ -190,6 +190,7 @@ def test_a_folder_that_is_not_there_says_so(tmp_path):
 
     with pytest.raises(OutboxUnavailableError, match=r"unable to open.*folder exists"):
         outbox.upgrade()
+    outbox.close()
 
 
 @pytest.mark.parametrize(
@@ -212,6 +213,7 @@ def test_a_file_that_must_exist_is_not_made(tmp_path):
     with pytest.raises(OutboxUnavailableError, match="is not there"):
         claimed(outbox)
     assert list(tmp_path.iterdir()) == []
+    outbox.close()
 
 
 def test_a_file_that_goes_away_is_not_silently_made_anew(sqlite, file):
@@ -240,6 +242,23 @@ def test_a_file_put_in_its_place_is_opened_anew(sqlite, file):
 
     assert len(listed(sqlite)) == 2
     assert before
+
+
+def test_nothing_stays_open_of_a_file_that_was_exchanged(sqlite, file):
+    """The look at the file renews the connections while a transaction already has its engine."""
+    stored(sqlite)
+    shutil.copyfile(file, file.with_name("backup.db"))
+    file.with_name("backup.db").replace(file)
+    for suffix in ("-wal", "-shm"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+
+    engine = sqlite.database.engine()
+    count(sqlite, "envoi_event")
+    sqlite.close()
+
+    assert engine is sqlite.database.engine()
+    opened = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert [path for path in opened if path.startswith(str(file))] == []
 
 
 def test_tables_that_are_missing_name_the_command(empty_url):
@@ -282,6 +301,7 @@ def test_a_server_that_cannot_be_reached_is_unavailable():
     with pytest.raises(OutboxUnavailableError) as caught:
         stored(outbox)
     assert "hunter2" not in str(caught.value)
+    outbox.close()
 
 
 def test_connections_that_were_cut_are_made_anew(postgresql_url, postgres_server):
@@ -332,11 +352,11 @@ def test_a_child_makes_connections_of_its_own(outbox):
 def test_another_process_id_means_new_connections(sqlite):
     """What a child sees after a fork, in a process whose lines can be counted."""
     stored(sqlite)
-    before = sqlite.database.engine()
+    before = sqlite.database.engine().pool
     sqlite.database._pid = -1
 
     assert len(listed(sqlite)) == 1
-    assert sqlite.database.engine() is not before
+    assert sqlite.database.engine().pool is not before
     before.dispose()
 
 

@@ -206,3 +206,4 @@ def test_a_host_that_begins_deferred_is_warned_of_once(
 
     assert journal.counts().get(Fact.SQLITE_DEFERRED, 0) == warnings
     assert ("'transaction_mode': 'IMMEDIATE'" in caplog.text) == bool(warnings)
+    outbox.close()

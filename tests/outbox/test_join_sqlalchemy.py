@@ -214,6 +214,7 @@ def test_toolkits_that_are_not_loaded_are_not_loaded(sqlite_url, monkeypatch, ab
         outbox.join(object())
 
     assert absent not in sys.modules
+    outbox.close()
 
 
 def test_a_session_without_an_engine_of_its_own_is_refused(outbox):
@@ -394,6 +395,7 @@ def test_a_sqlite_connection_as_it_comes_keeps_its_promise(sqlite_url, commits):
     # What we begin for it begins the right way, so there is nothing to warn of.
     assert journal.counts().get(Fact.SQLITE_DEFERRED, 0) == 0
     engine.dispose()
+    outbox.close()
 
 
 @pytest.mark.parametrize(("begin", "warnings"), [("BEGIN", 1), ("BEGIN IMMEDIATE", 0)])
@@ -410,3 +412,4 @@ def test_a_host_that_begins_deferred_is_warned_of_once(sqlite_url, caplog, begin
     assert journal.counts().get(Fact.SQLITE_DEFERRED, 0) == warnings
     assert ("send BEGIN IMMEDIATE from SQLAlchemy's `begin` event" in caplog.text) == bool(warnings)
     engine.dispose()
+    outbox.close()
