@@ -32,6 +32,9 @@ class Fact(StrEnum):
     EVENT_UNHEARD = "event.unheard"
     RECIPIENTS_UNDETERMINED = "recipients.undetermined"
     RECIPIENTS_NOBODY = "recipients.nobody"
+    RECIPIENT_LEFT_OUT = "recipient.left_out"
+    HEADER_IGNORED = "header.ignored"
+    MAIL_SPOOLED = "mail.spooled"
     MAIL_NOT_CONFIGURED = "mail.not_configured"
     TEMPLATE_BROKEN = "template.broken"
     DELIVERY_SENT = "delivery.sent"
@@ -74,6 +77,12 @@ _TABLE: dict[Fact, tuple[int, str]] = {
         logging.ERROR,
         "nobody is told of '{subject}': no recipient, administrator or fallback can be determined",
     ),
+    Fact.RECIPIENT_LEFT_OUT: (
+        logging.WARNING,
+        "'{subject}' does not go to {what}: {because}",
+    ),
+    Fact.HEADER_IGNORED: (logging.WARNING, "header {what} of '{subject}' ignored: {because}"),
+    Fact.MAIL_SPOOLED: (logging.INFO, "'{subject}' kept for the worker in {path}"),
     Fact.MAIL_NOT_CONFIGURED: (
         logging.WARNING,
         "SMTP is not configured (smtp.host), mail is held: to {recipient}, {subject}: {text}",
