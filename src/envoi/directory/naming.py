@@ -65,12 +65,11 @@ def resolve(tables: Tables, question: Question, admin_addresses: Iterable[Addres
     wanted = sorted((s for s in question.selectors if s.type is SelectorType.GROUP), key=str)
     groups = _groups(tables, wanted)
     missing = [(_label(str(s)), s) for s in wanted if s not in groups]
-    nobodies = [(_label(c.text), c.selector) for c in strangers if c.name.address is None]
+    outsiders = [(book.outsider(call.name), call) for call in strangers]
+    nobodies = [(_label(call.text), call.selector) for who, call in outsiders if who is None]
     return Named(
         users=_gathered((holder.user_id, selector) for holder, selector in hits),
-        outsiders=_gathered(
-            (book.spelling(c.name.address), c.selector) for c in strangers if c.name.address
-        ),
+        outsiders=_gathered((who, call.selector) for who, call in outsiders if who),
         groups=groups,
         unknown=_gathered([*missing, *nobodies]),
         sought={role: tuple(h.user_id for h in holders) for role, holders in sought.items()},
@@ -167,15 +166,16 @@ class _Book:
                 found.setdefault(holder.user_id, holder)
         return tuple(found.values())
 
-    def spelling(self, address: Address) -> Address:
-        """Return the one spelling that stands for all of an outsider's."""
-        return self.spellings[address_key(address)]
+    def outsider(self, name: _Name) -> Address | None:
+        """Return the address that nobody registered, in the spelling that stands for all."""
+        key = address_key(name.address) if name.address else ""
+        return None if key in self.by_address else self.spellings.get(key)
 
     def actor(self, name: _Name) -> int | Address | None:
         """Return who did it."""
         for holder in self.holders(name):
             return holder.user_id
-        return self.spelling(name.address) if name.address else None
+        return self.outsider(name)
 
     def _of_login(self, name: _Name) -> tuple[Holder, ...]:
         user_id = self.by_login.get(login_key(name.login)) if name.login else None

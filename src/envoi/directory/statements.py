@@ -177,8 +177,8 @@ def people_rows(tx: Tx, ids: Sequence[int]) -> Iterator[tuple[Row, Row]]:
             parameters cost more than the rows.
     """
     wanted = frozenset(ids)
-    primary = {row[0]: row[1:] for row in _rows_of(tx, _PRIMARY_ADDRESSES, ids)}
-    for row in _rows_of(tx, _PEOPLE, ids):
+    primary = {row[0]: row[1:] for row in rows_of(tx, _PRIMARY_ADDRESSES, ids)}
+    for row in rows_of(tx, _PEOPLE, ids):
         if row[0] in wanted:
             yield row, primary.get(row[0], ())
 
@@ -192,7 +192,11 @@ SELECT user_id, address, problem FROM envoi_user_address WHERE is_primary = 1 AN
 """
 
 
-def _rows_of(tx: Tx, sql: str, ids: Sequence[int]) -> Iterable[Row]:
+def rows_of(tx: Tx, sql: str, ids: Sequence[int]) -> Iterable[Row]:
+    """Run a statement that holds `{which}` behind a column of ids, which are ascending.
+
+    Where they are dense it is asked for their range, so rows between them may come too.
+    """
     if len(ids) > 1 and ids[-1] - ids[0] < 2 * len(ids):
         dense = sql.replace("{which}", "BETWEEN :low AND :high")
         return tx.execute(dense, {"low": ids[0], "high": ids[-1]})

@@ -66,7 +66,10 @@ class Tables(Protocol):
         ...
 
     def by_address(self, addresses: Collection[Address]) -> Mapping[str, Sequence[Holder]]:
-        """Return who registered each address, by `address_key`; whose primary it is comes first."""
+        """Return who registered each address, by `address_key`; whose primary it is comes first.
+
+        An address that is there without anybody is known to be nobody's, and gets no mail.
+        """
         ...
 
     def people(self, ids: Sequence[int]) -> Mapping[int, Person]:

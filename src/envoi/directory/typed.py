@@ -48,7 +48,12 @@ def address_key(address: Address) -> str:
     >>> address_key(Address("Ann", "example.org"))
     'ann@example.org'
     """
-    return str(address).translate(_ASCII_LOWER)
+    return ascii_lower(str(address))
+
+
+def ascii_lower(text: str) -> str:
+    """Return the text with A-Z in small letters and nothing else changed."""
+    return text.translate(_ASCII_LOWER)
 
 
 def checked_login(login: object) -> str:
