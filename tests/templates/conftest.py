@@ -7,6 +7,7 @@ import pytest
 
 from envoi.templates.catalogue import Catalogue
 from envoi.templates.render import Templates
+from tests.templates.kallithea import INI, Site
 
 
 @pytest.fixture
@@ -40,3 +41,13 @@ def note(write) -> Callable[..., Templates]:
         return Templates(Catalogue.shipped([write({"note/kind.toml": kind, **files})]))
 
     return with_parts
+
+
+@pytest.fixture
+def site(tmp_path) -> Callable[..., Site]:
+    """A site with Kallithea's ini, some of its keys changed."""
+
+    def with_keys(**keys: str) -> Site:
+        return Site(tmp_path, {**INI, **keys})
+
+    return with_keys
