@@ -30,8 +30,9 @@ from envoi.core.routing import (
     Skipped,
     pick_recipients,
 )
+from envoi.errors import RefusedError
 from envoi.journal import Fact
-from envoi.outbox import broadcasts
+from envoi.outbox import audit, broadcast_report, broadcasts
 from envoi.outbox.broadcasts import Kept, Order
 from envoi.outbox.route import EventClaim
 from envoi.seams import Numbered, Tx
@@ -40,6 +41,7 @@ from envoi.seams import Numbered, Tx
 CHUNK_PEOPLE = 1_000
 # What a worker does of a sweep in one look, so that it goes on delivering.
 STEPS_PER_LOOK = 20
+_VERBS = {Order.GOING: "resume", Order.PAUSED: "pause", Order.CANCELLED: "cancel"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,15 @@ class Broadcasting:
             kept = broadcasts.put_broadcast(
                 tx, event, message, newest=newest, stored_by=stored_by, now_ms=now_ms
             )
+            self._note(tx, stored_by, broadcast.author, "admin email", broadcast.subject)
             return broadcasts.claim_finding(tx, kept.event_id, event, now_ms, self._lease_ms)
+
+    def refuse(self, broadcast: Broadcast, made_by: str) -> None:
+        """Note that somebody who may not send wanted to."""
+        with self._parts.outbox.transaction() as tx:
+            self._note(
+                tx, made_by, broadcast.author, "admin email", broadcast.subject, audit.REFUSED
+            )
 
     def owns(self, claim: EventClaim) -> bool:
         """Whether an event to be routed is a broadcast."""
@@ -140,7 +150,7 @@ class Broadcasting:
                 has_more = audience.has_more
         return Rehearsal(recipients=tuple(recipients), skipped=tuple(skipped))
 
-    def store_test(self, broadcast: Broadcast, to: Address) -> int:
+    def store_test(self, broadcast: Broadcast, to: Address, stored_by: str) -> int:
         """Store its mail for one address alone, marked as a test; return its event's id."""
         broadcast = replace(broadcast, subject=f"{TEST_PREFIX} {broadcast.subject}", recipients=())
         because = Because(Why.NAMED)
@@ -158,6 +168,7 @@ class Broadcasting:
             )
             deliveries = address(message, [recipient], now_ms, state=self._first_state(tx))
             self._parts.outbox.put(tx, Composed(message=message), deliveries)
+            self._note(tx, stored_by, broadcast.author, "admin email --test-to", str(to))
         self._parts.outbox.ring()
         return stored.id
 
@@ -166,10 +177,38 @@ class Broadcasting:
 
         Raises:
             NotFoundError: There is none of this id.
-            RefusedError: It is cancelled already.
+            RefusedError: It does not change anything, or cannot be taken back.
         """
         with self._parts.outbox.transaction() as tx:
+            kept = broadcasts.find(tx, event_id)
+            self._refuse_needless(tx, kept, wanted)
             broadcasts.order(tx, event_id, wanted, who, self._parts.clock())
+            self._note(tx, who, "", f"broadcast {_VERBS[wanted]}", str(event_id))
+
+    def _refuse_needless(self, tx: Tx, kept: Kept, wanted: Order) -> None:
+        found = broadcast_report.report(tx, kept)
+        is_open = found.is_finding or found.left or found.held or found.paused
+        because = ""
+        if kept.order is not Order.CANCELLED and not is_open:
+            because = "nothing of it is left to be sent"
+        elif wanted is Order.PAUSED and kept.order is Order.PAUSED:
+            because = "it is paused already"
+        elif wanted is Order.GOING and kept.order is Order.GOING and not found.held:
+            because = "it is not paused, and nothing of it is held"
+        elif wanted is Order.GOING and not self._parts.has_relay(tx):
+            because = "smtp.host is not set: set it first"
+        if because:
+            raise RefusedError(f"broadcast {kept.event_id}: {because}")
+
+    def _note(
+        self, tx: Tx, made_by: str, login: str, action: str, target: str,
+        outcome: str = audit.ALLOWED,
+    ) -> None:  # fmt: skip
+        at_ms = self._parts.clock()
+        note = audit.Note(
+            made_by=made_by, login=login, action=action, target=target, outcome=outcome, at_ms=at_ms
+        )
+        audit.note_use(tx, note)
 
     def sweep(self, event_id: int) -> None:
         """Let a broadcast's deliveries follow what was asked of it, all that can at the moment."""

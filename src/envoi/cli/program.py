@@ -17,6 +17,8 @@ import typer
 from typer.exceptions import TyperException
 
 from envoi.cli import (
+    admin,
+    broadcast,
     check,
     config,
     db,
@@ -55,8 +57,8 @@ _EXIT_CODES = "".join(
         *(f"  {code.value:<3}  {meaning}\n" for code, meaning in MEANINGS.items()),
     ]
 )
-_GROUPS = (init, config, work, check, notify, send, send_test, users, groups, senders, outbox, explain,
-           preview, kinds, db)  # fmt: skip
+_GROUPS = (init, config, work, check, notify, send, send_test, users, groups, senders, outbox,
+           admin, broadcast, explain, preview, kinds, db)  # fmt: skip
 
 
 def program() -> typer.Typer:

@@ -121,6 +121,11 @@ class Screen:
         print(f"{safe(question)} [y/N] ", end="", file=self._err, flush=True)
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
+    @property
+    def shows_progress(self) -> bool:
+        """Whether `progress` is seen by somebody."""
+        return self._err.isatty()
+
     @contextmanager
     def progress(self, words: str, total: int | None) -> Generator[Callable[[int], None]]:
         """Show a bar on standard error while something long runs; nothing without a terminal.
@@ -132,7 +137,7 @@ class Screen:
         Yields:
             What to tell how many are done.
         """
-        if not self._err.isatty():
+        if not self.shows_progress:
             yield lambda _done: None
             return
         from rich.progress import (  # noqa: PLC0415 # only a person waits for it
