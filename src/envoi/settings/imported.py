@@ -10,8 +10,9 @@ from difflib import get_close_matches
 
 from envoi.core.kind import MASK
 from envoi.core.problem import Problem
+from envoi.errors import AddressError
 from envoi.settings.environment import take_switch
-from envoi.settings.kallithea_values import boolean
+from envoi.settings.kallithea_values import addresses, boolean
 from envoi.settings.layers import (
     MAIN,
     Layer,
@@ -29,6 +30,8 @@ from envoi.settings.table import SECTIONS
 
 OWN_PREFIX = "envoi."
 NOT_ABOUT_MAIL = "not about mail: not read"
+# How alike a key must be to one that is read: `mail_to` is (email_to), `smtp_host` is to none.
+NEAR = 0.8
 # PasteDeploy's own words, which are nobody's settings.
 _OF_THE_FORMAT = frozenset({"use", "filter-with", "require"})
 
@@ -70,6 +73,16 @@ class Import:
         if said is None:
             self.refuse(key, "true or false", self.shown(key))
         return otherwise if said is None else said
+
+    def addresses(self, key: str) -> list[str]:
+        """Return the addresses of a comma list; one that is none is a problem, told once."""
+        try:
+            return addresses(self.text(key))
+        except AddressError as err:
+            if key not in self._told:
+                self._told.add(key)
+                self.refuse(key, "e-mail addresses with commas between", self.shown(key), str(err))
+            return []
 
     def shown(self, key: str) -> str:
         """Return the key's value as messages show it."""
@@ -167,13 +180,13 @@ def warn_of_misspelt(imported: Import, known: frozenset[str], beginnings: tuple[
     Args:
         imported: Where to tell it.
         known: The keys that are read.
-        beginnings: What only keys about mail begin with; any other key must be very near to one.
+        beginnings: What only keys about mail begin with; any other key must be near to one.
     """
     for key in imported.ini.values:
         if key in known or key.startswith(OWN_PREFIX):
             continue
         is_of_mail = key.startswith(beginnings)
-        near = get_close_matches(key[:100], known, 1, 0.6 if is_of_mail else 0.85)
+        near = get_close_matches(key[:100], known, 1, NEAR)
         if near or is_of_mail:
             hint = f"did you mean {near[0]}?" if near else "it is not used"
             imported.warn(shown_name(key), "a known key", "an unknown one", hint)

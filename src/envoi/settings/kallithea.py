@@ -132,7 +132,7 @@ def _take_sender(ini: Import) -> None:
 
 
 def _put_addresses(ini: Import, target: str, key: str) -> None:
-    if found := values.addresses(ini.text(key)):
+    if found := ini.addresses(key):
         ini.put(target, found, key)
 
 

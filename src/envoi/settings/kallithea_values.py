@@ -3,7 +3,6 @@
 import re
 
 from envoi.addresses import parse_mailbox
-from envoi.errors import AddressError
 from envoi.settings.places import base_url, host_of
 from envoi.settings.readers import MisfitError
 
@@ -35,12 +34,16 @@ def host_and_port(text: str) -> tuple[str, str]:
 
 
 def addresses(text: str) -> list[str]:
-    """Return the bare addresses of a comma list; whatever is none stands there as it was typed.
+    """Return the bare addresses of a comma list.
 
-    >>> addresses('ops@example.org, , "Doe, Ann" <ann@example.org>, root')
-    ['ops@example.org', 'ann@example.org', 'root']
+    >>> addresses('ops@example.org, , "Doe, Ann" <ann@example.org>')
+    ['ops@example.org', 'ann@example.org']
+
+    Raises:
+        AddressError: One of them is none; says which.
     """
-    return [_bare(item) for item in _items(text)]
+    found = [parse_mailbox(item, is_local_allowed=True) for item in _items(text)]
+    return [str(mailbox.address) for mailbox in found]
 
 
 def _items(text: str) -> list[str]:
@@ -53,13 +56,6 @@ def _items(text: str) -> list[str]:
             begin = at + 1
     items.append(text[begin:])
     return [item.strip() for item in items if item.strip()]
-
-
-def _bare(item: str) -> str:
-    try:
-        return str(parse_mailbox(item, is_local_allowed=True).address)
-    except AddressError:
-        return item
 
 
 def sender(text: str, host: str) -> str:
