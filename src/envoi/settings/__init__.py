@@ -18,6 +18,7 @@ from envoi.settings.sections import (
     Smtp,
     TemplateSettings,
     Tls,
+    TransportSettings,
 )
 from envoi.settings.starter import starter
 from envoi.settings.write import replace_private, write_private
@@ -37,6 +38,7 @@ __all__ = [
     "Smtp",
     "TemplateSettings",
     "Tls",
+    "TransportSettings",
     "equivalent",
     "from_mapping",
     "is_loopback",

@@ -41,8 +41,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "outbox.busy_timeout_s",
         readers.seconds(0.05, 60),
-        "How long `notify` waits for a locked database. Too short loses events to the spool; "
-        "too long blocks the application.",
+        "How long `notify` waits for a locked database; on PostgreSQL also for a connection, then "
+        "for at least 2 s. Too short loses events to the spool; too long blocks the application.",
     ),
     Row(
         "outbox.spool",
@@ -104,6 +104,12 @@ ROWS: tuple[Row, ...] = (
         readers.integers(1, 3600),
         "A relay that is down is tried after one second, doubling up to this. Too long leaves "
         "mail waiting for a relay that is back.",
+    ),
+    Row(
+        "transport.default",
+        texts(readers.transport_name, "smtp, an installed transport's name, or module:factory"),
+        "What carries all mail: `smtp` hands it to the relay of `[smtp]`; anything else is an "
+        "implementation of your own. One that cannot be loaded is an error at start.",
     ),
     Row(
         "guard.allow",

@@ -165,6 +165,7 @@ def _completed(reading: _Reading, place: _Place) -> Settings:
         directory=_made(sections.DirectorySettings, fields["directory"]),
         outbox=_outbox(fields["outbox"], place.folder),
         delivery=_made(sections.DeliverySettings, fields["delivery"]),
+        transport=_made(sections.TransportSettings, fields["transport"]),
         guard=_made(sections.Guard, fields["guard"]),
         templates=_made(sections.TemplateSettings, fields["templates"]),
         errors=_made(sections.ErrorSettings, fields["errors"]),

@@ -220,6 +220,22 @@ def module_name(text: str) -> str:
     return text
 
 
+def transport_name(text: str) -> str:
+    """Return the name of a transport: a word, or where in a module it is made."""
+    module, colon, factory = text.partition(":")
+    if colon and not factory.replace(".", "").isidentifier():
+        raise MisfitError("behind the colon stands the name of what makes it")
+    if not colon and "." in module:
+        raise MisfitError("name what makes it behind a colon, as in shop.mail:transport")
+    return f"{module_name(module)}{colon}{factory}" if colon else _word(text)
+
+
+def _word(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", text):
+        raise MisfitError
+    return text
+
+
 def auth_mechanism(text: str) -> str:
     """Return the SASL mechanism's name in capitals."""
     if text.strip().upper() not in MECHANISMS:

@@ -16,6 +16,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "smtp": sections.Smtp,
         "outbox": sections.OutboxSettings,
         "delivery": sections.DeliverySettings,
+        "transport": sections.TransportSettings,
         "guard": sections.Guard,
         "templates": sections.TemplateSettings,
         "errors": sections.ErrorSettings,

@@ -111,6 +111,13 @@ class DeliverySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransportSettings:
+    """`[transport]`: what carries the mail of each transport by name; so far there is one."""
+
+    default: str = "smtp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
     """`[guard]`: whom a staging copy may write to."""
 
@@ -194,6 +201,7 @@ class Settings:
     directory: DirectorySettings = field(default_factory=DirectorySettings)
     outbox: OutboxSettings = field(default_factory=OutboxSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    transport: TransportSettings = field(default_factory=TransportSettings)
     guard: Guard = field(default_factory=Guard)
     templates: TemplateSettings = field(default_factory=TemplateSettings)
     errors: ErrorSettings = field(default_factory=ErrorSettings)
