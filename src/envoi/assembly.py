@@ -11,16 +11,19 @@ from pathlib import Path
 from envoi.core.delivery import Patience
 from envoi.core.kind import Kind
 from envoi.core.message import Identity
+from envoi.core.people import Address
 from envoi.core.problem import Problem
 from envoi.core.routing import Sender
 from envoi.core.rules import merged, read_senders
+from envoi.directory.foreign import ForeignDatabase
+from envoi.directory.kallithea import kallithea_database, kallithea_directory
 from envoi.directory.own import OwnDirectory
 from envoi.errors import NotFoundError, SettingsError
 from envoi.journal import Fact, Journal
 from envoi.outbox.spool import Spool
 from envoi.outbox.store import Outbox, open_outbox
 from envoi.seams import Carrier, Directory, Tx
-from envoi.settings import Application, DeliverySettings, Settings, Smtp
+from envoi.settings import Application, DeliverySettings, DirectorySettings, Settings, Smtp
 from envoi.templates.catalogue import Catalogue
 from envoi.templates.render import Templates
 from envoi.transport.carrier import SmtpCarrier
@@ -57,6 +60,9 @@ class Parts:
             self.catalogue.add(kind)
         self.templates = Templates(self.catalogue)
         self.patience = patience_of(settings.delivery)
+        # Before the outbox: at a fork the gates close in the reverse order, and while the
+        # outbox's waits for a transaction to end, that one may still have to ask who exists.
+        self.users_database = users_database_of(settings.directory)
         self.outbox: Outbox = open_outbox(
             settings.outbox.url,
             schema=settings.outbox.schema,
@@ -70,6 +76,12 @@ class Parts:
         self._directories: dict[str, Directory] = {}
         self._senders: tuple[tuple[int, int], tuple[Sender, ...]] | None = None
 
+    def close(self) -> None:
+        """Close every database connection; a later use opens new ones."""
+        self.outbox.close()
+        if self.users_database is not None:
+            self.users_database.close()
+
     def fresh_uid(self) -> str:
         """Return 32 hexadecimal digits that nobody has used before."""
         return uuid.uuid4().hex
@@ -79,7 +91,8 @@ class Parts:
         known = self._directories.get(application)
         if known is None:
             admins = self._application(application).admins
-            known = self._directories[application] = OwnDirectory(application, admins)
+            known = directory_of(application, admins, self.users_database)
+            self._directories[application] = known
         return known
 
     def identity(self, application: str) -> Identity:
@@ -137,6 +150,35 @@ class Parts:
 def assemble(settings: Settings, clock: Callable[[], int] = now_ms) -> Parts:
     """Return the parts that the settings describe."""
     return Parts(settings, Journal(), clock)
+
+
+def users_database_of(directory: DirectorySettings) -> ForeignDatabase | None:
+    """Return the database in which another system keeps the users; None where they are ours.
+
+    Raises:
+        DirectoryError: Its address is not one of SQLite or PostgreSQL.
+    """
+    match directory.kind:
+        case "own":
+            return None
+        case "kallithea":
+            return kallithea_database(directory.url)
+
+
+def directory_of(
+    application: str, admins: tuple[Address, ...], users_database: ForeignDatabase | None
+) -> Directory:
+    """Return who exists for an application.
+
+    Args:
+        application: Its name; in our own tables each application has users of its own. The users
+            of another system are those of every application in the settings.
+        admins: The application's plain addresses of administrators.
+        users_database: Where another system keeps the users; None: in our own tables.
+    """
+    if users_database is None:
+        return OwnDirectory(application, admins)
+    return kallithea_directory(users_database, admins)
 
 
 def kinds_of(modules: Iterable[str], folder: Path) -> tuple[Kind, ...]:

@@ -180,7 +180,7 @@ class Mailer:
     def close(self) -> None:
         """Stop and close every database connection."""
         self.stop()
-        self.parts.outbox.close()
+        self.parts.close()
 
     def make_worker(self, carrier: Carrier | None = None) -> Worker:
         """Return a worker on this outbox.

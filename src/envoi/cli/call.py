@@ -43,7 +43,7 @@ class Call:
         try:
             yield parts
         finally:
-            parts.outbox.close()
+            parts.close()
 
     @contextmanager
     def mailer(self) -> Generator[Mailer]:
