@@ -65,6 +65,7 @@ def show(
             "description": kind.description or "-",
             "class": kind.mail_class,
             "roles": ", ".join(kind.roles) or "-",
+            "subject": " or ".join(kind.subjects) or "-",
             "lifetime": f"{kind.lifetime_s} s" if kind.lifetime_s else "-",
         })  # fmt: skip
         screen.table(("FACT", "TYPE", "", "DESCRIPTION"), [
@@ -83,6 +84,8 @@ def kind_form(kind: Kind) -> dict[str, object]:
         "roles": list(kind.roles),
         "lifetime_s": kind.lifetime_s,
         "header_value": kind.header_value,
+        "subject": list(kind.subjects),
+        "subthread": kind.subthread,
         "facts": {
             name: {
                 "type": fact.type.value,
