@@ -28,6 +28,7 @@ from envoi.core.people import Address
 from envoi.core.routing import Audience, Question
 from envoi.directory.merging import count_of, page_of
 from envoi.directory.opening import WAIT_S, opened, read_url
+from envoi.directory.records import person_id
 from envoi.directory.tables import Tables
 from envoi.errors import DirectoryError, OutboxError
 from envoi.forks import ForkGate
@@ -287,3 +288,19 @@ class ForeignDirectory:
         with self.database.reading(tx) as theirs:
             tables = self.tables(theirs)
             return page_of(tables, question, self.admin_addresses, after=after, limit=limit)
+
+    def newest(self, tx: Tx) -> str:
+        """Return the person id behind which nobody is yet; whoever comes will be."""
+        with self.database.reading(tx) as theirs:
+            return person_id(self.tables(theirs).newest())
+
+    def user_numbered(self, tx: Tx, number: int) -> str:
+        """Return the login of the user with this number; empty when there is none."""
+        with self.database.reading(tx) as theirs:
+            found = self.tables(theirs).people([number]).get(number)
+        return found.login if found else ""
+
+    def group_numbered(self, tx: Tx, number: int) -> str:
+        """Return the name of the group with this number; empty when there is none."""
+        with self.database.reading(tx) as theirs:
+            return self.tables(theirs).group_name(number)

@@ -114,6 +114,15 @@ class KallitheaTables:
         rows = (row for row in rows_of(self.tx, _PEOPLE, ids) if row[0] in wanted)
         return {number(row[0]): _person(row) for row in rows}
 
+    def newest(self) -> int:
+        """Return the greatest user id there is; 0 when there is none."""
+        return number(self.tx.execute(_NEWEST, {})[0][0] or 0)
+
+    def group_name(self, group_id: int) -> str:
+        """Return the name of a group; empty when there is none of this id."""
+        rows = self.tx.execute(_GROUP_NAME, {"group": group_id})
+        return str(rows[0][0]) if rows else ""
+
     def _named(self, sql: str, column: str, names: Collection[str]) -> dict[str, int]:
         texts: dict[str, set[str]] = {}
         for name in names:
@@ -179,6 +188,8 @@ _LOGINS = """
 SELECT username, user_id FROM users WHERE {column} IN {list} AND username <> 'default'
 """
 _GROUPS = "SELECT users_group_name, users_group_id FROM users_groups WHERE {column} IN {list}"
+_NEWEST = "SELECT MAX(user_id) FROM users"
+_GROUP_NAME = "SELECT users_group_name FROM users_groups WHERE users_group_id = :group"
 _ADDRESSES = """
 SELECT email, user_id, 0, username FROM users WHERE {column} IN {list}
 UNION ALL

@@ -44,7 +44,7 @@ class OwnDirectory:
 
     def newest(self, tx: Tx) -> str:
         """Return the person id behind which nobody is yet."""
-        return person_id(numbered.newest_id(tx))
+        return person_id(OwnTables(tx, self.application).newest())
 
     def user_numbered(self, tx: Tx, number: int) -> str:
         """Return the login of the user with this number; empty when there is none."""
@@ -52,7 +52,7 @@ class OwnDirectory:
 
     def group_numbered(self, tx: Tx, number: int) -> str:
         """Return the name of the group with this number; empty when there is none."""
-        return numbered.group_name(tx, self.application, number)
+        return OwnTables(tx, self.application).group_name(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,14 @@ class OwnTables:
         """Return the users with these ids, ascending, that exist."""
         rows = statements.people_rows(self.tx, ids)
         return {statements.number(user[0]): _person(user, primary) for user, primary in rows}
+
+    def newest(self) -> int:
+        """Return the greatest user id there is; 0 when there is none."""
+        return numbered.newest_id(self.tx)
+
+    def group_name(self, group_id: int) -> str:
+        """Return the name of a group; empty when there is none of this id."""
+        return numbered.group_name(self.tx, self.application, group_id)
 
 
 def _person(user: Row, primary: Row) -> Person:

@@ -75,3 +75,11 @@ class Tables(Protocol):
     def people(self, ids: Sequence[int]) -> Mapping[int, Person]:
         """Return the users with these ids, ascending, that exist."""
         ...
+
+    def newest(self) -> int:
+        """Return the greatest user id there is; 0 when there is none."""
+        ...
+
+    def group_name(self, group_id: int) -> str:
+        """Return the name of a group; empty when there is none of this id."""
+        ...
