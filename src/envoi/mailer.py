@@ -37,7 +37,7 @@ class Stored(StrEnum):
     """What became of an event that was handed over."""
 
     STORED = "stored"  # with its deliveries, in the caller's or in our own transaction
-    ROUTING = "routing"  # stored alone; a worker finds its many recipients after the commit
+    ROUTING = "routing"  # stored alone; a worker finds its recipients after the commit
     REPEATED = "repeated"  # its key was stored before; nothing new was written
     AFTER_COMMIT = "after commit"  # the outbox is another database: stored when yours commits
     SPOOLED = "spooled"  # the outbox cannot be reached; the next worker takes it from the spool

@@ -85,6 +85,8 @@ class Walk:
         scene = self._scene(kind, event, audience, stored.event_id)
         told = self._tell(tx, scene, senders, audience, Told())
         because = "" if senders else "no sender that is enabled speaks for it"
+        if told.undetermined and not told.mails:
+            because = "its recipients cannot be determined, and nobody stands in for them"
         return replace(stored, because=because, mails=told.mails, skipped=told.skipped,
             undetermined=told.undetermined)  # fmt: skip
 
@@ -219,8 +221,8 @@ class Walk:
         so_far.heard.update(_heard(recipients, skipped))
         lacks = self._lacks(tx, scene, senders, audience, so_far)
         recipients += reach.stand_ins(self._parts, tx, scene.event_id, recipients, lacks)
-        skipped += tuple(one for lack in lacks for one in lack.skipped)
-        self._parts.outbox.put_decisions(tx, scene.event_id, skipped)
+        absent = tuple(one for lack in lacks for one in lack.skipped)
+        self._parts.outbox.put_decisions(tx, scene.event_id, skipped + absent)
         mails: list[Mail] = []
         for sender in senders:
             for voice, group in _by_voice(sender, recipients, scene.identity).items():

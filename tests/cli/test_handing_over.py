@@ -39,10 +39,11 @@ def test_an_event_of_flags_alone(home):
     )  # fmt: skip
 
     assert ended.code == 0
-    assert "event 1 (password_reset) stored: 1 delivery, 0 skipped" in ended.out
+    assert "event 1 (password_reset) stored; a worker finds its recipients\n" in ended.out
     assert "envoi explain 1" in ended.err
     assert "smtp.host is not set" in ended.err
     assert "s3cret" not in ended.out + ended.err
+    assert "s3cret" not in str(home.run("work", "--once"))
     for words in (["outbox", "show", "1"], ["outbox", "show", "1", "--raw"], ["explain", "1"],
                   ["outbox", "show", "1", "--json"], ["explain", "1", "--json"]):  # fmt: skip
         assert "s3cret" not in home.run(*words).out
@@ -50,20 +51,34 @@ def test_an_event_of_flags_alone(home):
 
 def test_an_event_that_nobody_hears_of_says_why(home):
     home.set(outbox={"url": f"sqlite:///{home.folder}/envoi.db"}, senders__oncall={
-        "kind": "server_down", "recipients": ["admins"],
+        "kind": "server_down", "recipients": ["everyone"],
     })  # fmt: skip
 
     ended = home.run("notify", "server_down")
     as_json = home.run("notify", "server_down", "--json")
 
-    assert "0 deliveries, 0 skipped: nobody is found by sender oncall: admins" in ended.out
+    assert "0 deliveries, 0 skipped: nobody is found by sender oncall: everyone" in ended.out
     assert "nobody is found by" in as_json.json["because"]
+
+
+def test_an_event_whose_recipients_cannot_be_determined_says_so(home):
+    home.set(outbox={"url": f"sqlite:///{home.folder}/envoi.db"}, senders__oncall={
+        "kind": "server_down", "recipients": ["admins"],
+    })  # fmt: skip
+
+    ended = home.run("notify", "server_down")
+    explained = home.run("explain", "1")
+
+    assert "0 deliveries, 0 skipped: its recipients cannot be determined" in ended.out
+    assert "nobody is told of" in ended.err
+    assert "no administrator has an address and application.fallback names none" in explained.out
 
 
 def test_html_is_shown_as_its_reader_gets_it(home):
     home.run("user", "import", "-", stdin=USERS)
     home.run("notify", "password_reset", "--to-role", "user=ben", "-f", "reset_url=/r",
              "-f", "valid_until=2026-05-31T08:00:00+00:00")  # fmt: skip
+    home.run("work", "--once")
 
     html = home.run("outbox", "show", "1", "--json").json["html"]
 
@@ -91,7 +106,7 @@ def test_an_event_for_many_is_left_to_a_worker(home):
     explained = home.run("explain", "1")
     worked = home.run("work", "--once")
 
-    assert "event 1 (server_down) stored; a worker finds its many recipients" in ended.out
+    assert "event 1 (server_down) stored; a worker finds its recipients" in ended.out
     assert "its recipients are still to be found by a worker" in explained.err
     assert worked.code == 0
     assert states(home) == {"ann@example.org": "held", "ben@example.org": "held"}
@@ -181,6 +196,7 @@ def test_many_events_are_stored_and_the_wrong_lines_named(any_home):
     assert ended.json["repeated"] == 1
     assert [one["line"] for one in ended.json["refused"]] == [11, 121]
     assert "line 11: not stored: facts.reset_url: expected" in ended.err
+    any_home.run("work", "--once")
     assert any_home.run("outbox", "stats", "--json").json["total"] == 246
 
 

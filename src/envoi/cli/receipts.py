@@ -23,7 +23,9 @@ def tell_receipt(screen: Screen, receipt: Receipt, kind: str) -> None:
         case Stored.REPEATED:
             screen.line(f"{event} was stored before under this key; nothing was added")
         case Stored.ROUTING:
-            screen.line(f"{event} stored; a worker finds its many recipients")
+            because = f": {receipt.because}" if receipt.because else ""
+            screen.line(f"{event} stored; a worker finds its recipients{because}")
+            screen.note(f"Who and why: envoi explain {receipt.event_id}")
         case Stored.STORED:
             deliveries = counted(receipt.deliveries, "delivery", "deliveries")
             because = f": {receipt.because}" if receipt.because else ""
