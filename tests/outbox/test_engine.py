@@ -4,6 +4,7 @@
 
 import os
 import shutil
+import socket
 import sqlite3
 import threading
 import warnings
@@ -302,6 +303,33 @@ def test_a_server_that_cannot_be_reached_is_unavailable():
         stored(outbox)
     assert "hunter2" not in str(caught.value)
     outbox.close()
+
+
+@pytest.fixture
+def silent_server():
+    """Address of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_a_server_that_does_not_answer_is_given_up(silent_server, driver):
+    """Left to themselves the drivers wait 130 s or for ever, longer than a test may take."""
+    outbox = open_outbox(f"postgresql+{driver}://u@{silent_server}/d", busy_timeout_ms=50)
+
+    with pytest.raises(OutboxUnavailableError, match="timeout"):
+        stored(outbox)
+    outbox.close()
+
+
+def test_what_the_address_says_of_waiting_wins():
+    database = Database("postgresql://h/d?connect_timeout=9", busy_timeout_ms=2_500)
+
+    assert database.socket_patience() == {"tcp_user_timeout": 2_500}
+    assert Database("postgresql://h/d", busy_timeout_ms=2_500).socket_patience() == {
+        "connect_timeout": 3,
+        "tcp_user_timeout": 2_500,
+    }
 
 
 def test_connections_that_were_cut_are_made_anew(postgresql_url, postgres_server):

@@ -235,6 +235,8 @@ class Listener:
 
     def _opened(self) -> "psycopg.Connection[tuple[object, ...]]":
         import psycopg  # noqa: PLC0415 # an optional package
+        from psycopg.conninfo import make_conninfo  # noqa: PLC0415 # same
 
-        url = self._database.url.set(drivername="postgresql")
-        return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True)
+        url = self._database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        patience = self._database.socket_patience()
+        return psycopg.connect(make_conninfo(url, **patience), autocommit=True)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 # A pool larger than this means something leaks; the worker and a page need one or two each.
 MAX_CONNECTIONS = 20
+# libpq takes a shorter connect_timeout for this; data that nobody has confirmed is given as long.
+LEAST_CONNECT_MS = 2_000
 # A connection that waits longer for a free place in the pool than this finds a stuck process.
 POOL_WAIT_S = 10
 # Any number that nobody else uses: "envoi" in hexadecimal ASCII.
@@ -46,8 +48,9 @@ class Database:
     Args:
         url: `sqlite:///path` or `postgresql://...`; a SQLAlchemy URL with a driver is taken too.
         schema: PostgreSQL schema of the tables; empty: the connection's own.
-        busy_timeout_ms: How long a write waits for another process's. Too short refuses mail
-            beside a busy application, too long blocks the caller. Default 2_000.
+        busy_timeout_ms: How long a write waits for another process's, and at least 2_000 of it
+            PostgreSQL's server for an answer to a connection. Too short refuses mail beside a busy
+            application, too long blocks the caller. Default 2_000.
         must_exist: Refuse to make the SQLite file; the worker and every list ask for it.
     """
 
@@ -169,6 +172,18 @@ class Database:
         """Keep forks waiting while a connection of one's own is used."""
         return self._gate.present()
 
+    def socket_patience(self) -> dict[str, int]:
+        """Return libpq's settings that bound the wait for a server that does not answer.
+
+        A network that swallows packets would else be waited for, for minutes. What the address
+        says itself wins.
+        """
+        wait_ms = max(self.busy_timeout_ms, LEAST_CONNECT_MS)
+        wanted = {"connect_timeout": -(-wait_ms // 1000), "tcp_user_timeout": wait_ms}
+        speaks_libpq = self._url.get_driver_name() in {"psycopg", "psycopg2"}
+        given = self._url.query
+        return {key: value for key, value in wanted.items() if speaks_libpq and key not in given}
+
     def _let_go(self) -> None:
         if self.dialect == "sqlite":
             for engine in self._engines.values():
@@ -203,6 +218,7 @@ class Database:
             return self._made_sqlite(is_synced=is_synced)
         engine = create_engine(
             self._url,
+            connect_args=self.socket_patience(),
             pool_size=5,
             max_overflow=MAX_CONNECTIONS - 5,
             pool_timeout=POOL_WAIT_S,
