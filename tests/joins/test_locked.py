@@ -4,13 +4,15 @@ import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import psycopg
 import pytest
 
 from envoi import NotStoredError, Stored
+from tests.joins.hosts import HOSTS, make_host
 from tests.joins.test_elsewhere import work_once
-from tests.joins.test_join import SECRET, listed, reset
+from tests.joins.test_join import SECRET, app_rows, listed, reset
 from tests.walk.people import add_users
 
 BUSY_S = 0.3
@@ -116,3 +118,65 @@ def test_a_worker_waits_for_the_lock_with_what_lies_in_the_spool(mailer, outbox_
     worker.drain()
     work_once(mailer)
     assert len(listed(mailer)) == 1
+
+
+@pytest.fixture(
+    params=[name for name in HOSTS if "psycopg" in name or "asyncpg" in name or "postgr" in name]
+)
+def postgres_host(request, postgresql_url):
+    host = make_host(request.param, postgresql_url)
+    yield host
+    host.close()
+
+
+@pytest.fixture
+def hosts_mailer(make_mailer, postgres_host):
+    mailer = make_mailer(postgres_host.url, outbox={"busy_timeout_s": BUSY_S})
+    add_users(mailer)
+    return mailer
+
+
+def lock_timeout(mailer, tx):
+    return mailer.outbox.join(tx).execute("SHOW lock_timeout", {})[0][0]
+
+
+@pytest.mark.postgresql
+def test_a_callers_transaction_waits_no_longer_for_a_lock(postgres_host, hosts_mailer):
+    """Another transaction stores the same key and does not end."""
+    event = replace(reset(hosts_mailer), key="once")
+    receipts, waits = [], []
+
+    def work(tx):
+        postgres_host.write(tx, 1)
+        receipts.append(hosts_mailer.notify(event, tx))
+        waits.append(lock_timeout(hosts_mailer, tx))
+
+    with hosts_mailer.outbox.transaction() as other:
+        hosts_mailer.outbox.put_event(other, event, 0)
+        with within_bound(postgres_host.url):
+            postgres_host.transact(work)
+
+    assert [receipt.stored for receipt in receipts] == [Stored.NOT_STORED]
+    assert "lock timeout" in receipts[0].because
+    assert waits == ["0"]
+    assert app_rows(hosts_mailer) == [1]
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("own", ["0", "50ms", "5s"])
+def test_what_a_caller_set_for_locks_holds_again_afterwards(postgres_host, hosts_mailer, own):
+    waits = []
+
+    def work(tx):
+        joined = hosts_mailer.outbox.join(tx)
+        joined.execute(f"SET LOCAL lock_timeout = '{own}'", {})
+        with joined.savepoint():
+            waits.append(lock_timeout(hosts_mailer, tx))
+        waits.append(lock_timeout(hosts_mailer, tx))
+        assert hosts_mailer.notify(reset(hosts_mailer), tx).stored is Stored.STORED
+        waits.append(lock_timeout(hosts_mailer, tx))
+
+    postgres_host.transact(work)
+
+    inside = own if own == "50ms" else "300ms"
+    assert waits == [inside, own, own]

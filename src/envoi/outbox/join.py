@@ -46,11 +46,13 @@ class Joiner:
     Args:
         schema: Schema of our tables; empty: the connection's own.
         journal: Told once of a SQLite connection that is opened in a way that locks up.
+        wait_ms: How long a caller's transaction on PostgreSQL waits for a lock of ours.
     """
 
-    def __init__(self, schema: str, journal: Journal) -> None:
+    def __init__(self, schema: str, journal: Journal, wait_ms: int) -> None:
         """Start knowing nothing."""
         self.schema = schema
+        self.wait_ms = wait_ms
         self._journal = journal
         self._identities: dict[Hashable, str] = {}
         self._looked_at: set[Hashable] = set()

@@ -5,12 +5,12 @@ Django itself is not imported: whoever hands its connection in has loaded it.
 
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from envoi.outbox.failures import refused
 from envoi.outbox.render import rendered
-from envoi.outbox.tx import DATABASE_FILES, identity_seen
+from envoi.outbox.tx import DATABASE_FILES, identity_seen, waiting_at_most
 from envoi.seams import Params, Row
 
 if TYPE_CHECKING:
@@ -86,7 +86,11 @@ class DjangoJoin:
         if self.dialect == "sqlite" and self.is_in_transaction:
             path = str(self.execute(DATABASE_FILES, {})[0][2])
             self._joiner.look_for_deferred(self._place, path, "django")
-        with self._translated(), transaction.atomic(using=self.connection.alias):
+        with (
+            self._translated(),
+            transaction.atomic(using=self.connection.alias),
+            waiting_at_most(self, self._joiner.wait_ms),
+        ):
             yield
 
     def after_commit(self, callback: Callable[[], None]) -> None:
@@ -96,8 +100,12 @@ class DjangoJoin:
 
     def is_our_database(self, database_id: str) -> bool:
         """Whether this connection leads to the outbox of that identity; asked once per alias."""
-        seen = self._joiner.identity(self._place, lambda: identity_seen(self, self._joiner.schema))
-        return seen == database_id
+        return self._joiner.identity(self._place, self._ask_identity) == database_id
+
+    def _ask_identity(self) -> str | None:
+        # As in `join_sqlalchemy`: what goes wrong here must not spoil a PostgreSQL transaction.
+        with self.savepoint() if self.dialect == "postgresql" else nullcontext():
+            return identity_seen(self, self._joiner.schema)
 
     @contextmanager
     def _translated(self) -> Generator[None]:

@@ -7,11 +7,11 @@ engine.begin()` that is at once.
 """
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, cast
 
 from envoi.errors import InputError
-from envoi.outbox.tx import DATABASE_FILES, ConnectionTx, identity_seen
+from envoi.outbox.tx import DATABASE_FILES, ConnectionTx, identity_seen, waiting_at_most
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Pool
@@ -50,17 +50,22 @@ class ConnectionJoin(ConnectionTx):
         """Undo everything inside when an error leaves it; the caller's transaction stays usable."""
         if self.dialect == "sqlite" and self.is_in_transaction:
             self._begin_sqlite()
-        with super().savepoint():
+        with super().savepoint(), waiting_at_most(self, self._joiner.wait_ms):
             yield
 
     def is_our_database(self, database_id: str) -> bool:
         """Whether this connection leads to the outbox of that identity; asked once per engine."""
-        seen = self._joiner.identity(self._place, lambda: identity_seen(self, self._joiner.schema))
-        return seen == database_id
+        return self._joiner.identity(self._place, self._ask_identity) == database_id
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call back once, after the outermost commit."""
         pending_of(self.connection, self._joiner).add(callback)
+
+    def _ask_identity(self) -> str | None:
+        # A savepoint on SQLite would begin a transaction in a database that may not be ours; and
+        # there an error spoils nothing.
+        with self.savepoint() if self.dialect == "postgresql" else nullcontext():
+            return identity_seen(self, self._joiner.schema)
 
     def _begin_sqlite(self) -> None:
         # As it comes, the driver begins a transaction before the first change only. A savepoint

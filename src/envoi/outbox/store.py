@@ -58,7 +58,7 @@ class Outbox:
         """Take the database; nothing is opened yet."""
         self.database = database
         self.bell = Bell(database)
-        self._joiner = Joiner(database.schema, journal or Journal())
+        self._joiner = Joiner(database.schema, journal or Journal(), database.busy_timeout_ms)
         self._patience = patience or Patience()
         self._identity = ""
 

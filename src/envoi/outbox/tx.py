@@ -26,6 +26,14 @@ HAS_META = {
 # The file of a SQLite connection's main database is in the third column.
 DATABASE_FILES = "PRAGMA database_list"
 DATABASE_ID = "SELECT value FROM envoi_meta WHERE name = 'database_id'"
+# How long a caller's transaction waits for a lock, made no longer than ours; a caller who waits
+# shorter keeps that. The inner select keeps the old value from being read after the new one.
+SHORTEN_WAIT = """
+    SELECT s.before, set_config('lock_timeout', CASE
+        WHEN CAST(s.before AS INTERVAL) > CAST(CAST(:wait AS VARCHAR) AS INTERVAL) OR s.before = '0'
+        THEN CAST(:wait AS VARCHAR) ELSE s.before END, true)
+    FROM (SELECT current_setting('lock_timeout') AS before OFFSET 0) AS s"""
+RESTORE_WAIT = "SELECT set_config('lock_timeout', CAST(:before AS VARCHAR), true)"
 
 
 class CallerTx(Protocol):
@@ -112,6 +120,27 @@ class ConnectionTx:
                 yield
         except SQLAlchemyError as err:
             raise refused(err) from err
+
+
+@contextmanager
+def waiting_at_most(tx: CallerTx, wait_ms: int) -> Generator[None]:
+    """Let PostgreSQL wait no longer for a lock inside; afterwards the caller's setting holds.
+
+    Used inside a savepoint only. Its release would keep the setting until the caller's commit, so
+    it is put back by hand; a rollback to the savepoint puts it back by itself, and in a
+    transaction that an error has spoilt no statement could. SQLite waits as its connection says.
+
+    Args:
+        tx: The caller's transaction.
+        wait_ms: Two connections that store the same key wait for each other's commit; longer
+            than this it is a lock that somebody forgot.
+    """
+    if tx.dialect != "postgresql":
+        yield
+        return
+    before = tx.execute(SHORTEN_WAIT, {"wait": f"{wait_ms}ms"})[0][0]
+    yield
+    tx.execute(RESTORE_WAIT, {"before": before})
 
 
 def identity_seen(tx: CallerTx, schema: str) -> str | None:
