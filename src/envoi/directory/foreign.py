@@ -163,7 +163,9 @@ class ForeignDatabase:
         self._seen = None
 
     def _let_go(self) -> None:
-        if self._engine is not None:
+        # A child would believe that it holds locks of a file that was open. A socket only has to
+        # be left alone there, which `_own_engine` does.
+        if self._engine is not None and self._url.get_backend_name() == "sqlite":
             self._engine.dispose()
 
     def _refused(self, words: str) -> DirectoryError:
