@@ -27,6 +27,7 @@ from envoi.settings import Application, DeliverySettings, DirectorySettings, Set
 from envoi.templates.catalogue import Catalogue
 from envoi.templates.render import Templates
 from envoi.transport.carrier import SmtpCarrier
+from envoi.transport.custom import find_transport
 from envoi.transport.idle import IdleCarrier
 from envoi.transport.options import RelayOptions
 
@@ -60,6 +61,7 @@ class Parts:
             self.catalogue.add(kind)
         self.templates = Templates(self.catalogue)
         self.patience = patience_of(settings.delivery)
+        self.own_transport = find_transport(settings.transport.default, settings.folder)
         # Before the outbox: at a fork the gates close in the reverse order, and while the
         # outbox's waits for a transaction to end, that one may still have to ask who exists.
         self.users_database = users_database_of(settings.directory)
@@ -133,16 +135,28 @@ class Parts:
             known = self._senders = (version, switched)
         return known[1]
 
-    def carrier(self) -> Carrier:
-        """Return a new carrier to the configured relay; it opens connections when mail comes."""
+    @property
+    def way_out(self) -> str:
+        """What carries mail, as people are told of it; empty when nothing is configured."""
+        if self.own_transport is not None:
+            return self.own_transport.name
         smtp = self.settings.smtp
-        if not smtp.host:
-            return IdleCarrier()
-        return SmtpCarrier(relay_options(smtp))
+        return f"{smtp.host}:{smtp.port}" if smtp.host else ""
+
+    def carrier(self) -> Carrier:
+        """Return a new carrier of what is configured; it opens connections when mail comes.
+
+        Raises:
+            SettingsError: The application's own transport cannot be made.
+        """
+        if self.own_transport is not None:
+            return self.own_transport.carrier(self.settings)
+        smtp = self.settings.smtp
+        return SmtpCarrier(relay_options(smtp)) if smtp.host else IdleCarrier()
 
     def has_relay(self, tx: Tx) -> bool:
         """Whether mail can leave: a relay is configured, or somebody captures it right now."""
-        if self.settings.smtp.host:
+        if self.way_out:
             return True
         return self.outbox.is_captured(tx, self.clock(), self.settings.delivery.lease_s * 1000)
 

@@ -17,6 +17,8 @@ from envoi.errors import OutboxError, SettingsError, TemplateError
 from envoi.outbox import SchemaState
 from envoi.settings import Entry
 from envoi.templates.catalogue import Catalogue
+from envoi.transport.courier import CourierCarrier
+from envoi.transport.custom import OwnTransport
 from envoi.transport.diagnose import walk_relay
 
 
@@ -135,6 +137,9 @@ def _of_outbox(parts: Parts) -> Iterator[Finding]:
 
 def _of_relay(parts: Parts, *, is_connecting: bool) -> Iterator[Finding]:
     smtp = parts.settings.smtp
+    if parts.own_transport is not None:
+        yield _of_own_transport(parts, parts.own_transport)
+        return
     if not smtp.host:
         said = "smtp.host is not set: mail is kept as held and leaves by hand only"
         level = Level.WRONG if is_connecting else Level.WARNING
@@ -150,6 +155,19 @@ def _of_relay(parts: Parts, *, is_connecting: bool) -> Iterator[Finding]:
         if step.is_ok and step.advice:
             level = Level.WARNING
         yield Finding(level, "relay", f"{step.name}: {step.said}", step.advice)
+
+
+def _of_own_transport(parts: Parts, own: OwnTransport) -> Finding:
+    """Make it once, as a worker would, and say what it is."""
+    try:
+        carrier = own.carrier(parts.settings)
+    except SettingsError as err:
+        return Finding(Level.WRONG, "transport", str(err))
+    carrier.close(0)
+    is_called = isinstance(carrier, CourierCarrier)
+    said = "called once per mail" if is_called else "a carrier of its own"
+    return Finding(Level.OK, "transport", f"all mail goes by {own.name}: {said}; not tried",
+                   "`envoi send-test` does")  # fmt: skip
 
 
 def _form(entries: tuple[Entry, ...], findings: tuple[Finding, ...]) -> dict[str, object]:

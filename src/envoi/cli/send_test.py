@@ -90,8 +90,12 @@ def _mail(parts: Parts, address: str, application: str) -> ReadyMail:
         )
     to = parse_mailbox(address) if address else Mailbox(admins[0])
     name = settings.applications[application].name or "Envoi"
-    relay = f"{settings.smtp.host}:{settings.smtp.port}" if settings.smtp.host else "(none)"
-    text = _TEXT.format(name=name, host=socket.gethostname(), relay=relay, at=local(parts.clock()))
+    text = _TEXT.format(
+        name=name,
+        host=socket.gethostname(),
+        relay=parts.way_out or "(none)",
+        at=local(parts.clock()),
+    )
     return ReadyMail(
         to=(to,),
         subject=f"Test mail from {name}",
@@ -136,7 +140,7 @@ def _why(parts: Parts, found: Listed, wait_s: float) -> tuple[str, str]:
     state = found.delivery.state
     if state is State.SENT:
         return "", ""
-    if state is State.HELD and not parts.settings.smtp.host:
+    if state is State.HELD and not parts.way_out:
         advice = "set smtp.host; then `envoi outbox release`"
         return "smtp.host is not set, so the mail is kept and leaves by hand only", advice
     down = trouble(parts)

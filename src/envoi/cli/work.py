@@ -124,7 +124,7 @@ def _deliver(call: Call, capture: Path | None, *, is_once: bool) -> None:
     with call.mailer() as mailer, stopping() as stop:
         for warning in mailer.parts.settings.warnings:
             logs.warn(warning)
-        if capture is None and not mailer.parts.settings.smtp.host:
+        if capture is None and not mailer.parts.way_out:
             logs.warn("smtp.host is not set: mail is kept as held; --capture FOLDER shows it")
         if capture is not None:
             _make_folder(capture)
