@@ -162,13 +162,19 @@ def send_email(
     For a caller that keeps no `Replacement`; the arguments are those of its method. Kallithea's
     configuration keeps the one that belongs to it.
     """
-    _of_host().send_email(recipients, subject, body, html_body, headers, from_name)
+    replacement = _of_host()
+    if replacement is None:
+        because = "Kallithea does not run in this process, so nobody knows by which settings"
+        subject = masked(f"{subject!r:.200}")
+        Journal().note(Fact.EVENT_NOT_STORED, kind=READY_KIND, because=because, facts=subject)
+        return
+    replacement.send_email(recipients, subject, body, html_body, headers, from_name)
 
 
-def _of_host() -> Replacement:
+def _of_host() -> Replacement | None:
     config = _config_of_host()
     if config is None:
-        raise NotFoundError("Kallithea: expected it to run in this process, found it not loaded")
+        return None
     # One for all threads: the first that comes is kept.
     return cast("Replacement", config.get(_KEY) or config.setdefault(_KEY, Replacement()))
 

@@ -40,30 +40,31 @@ class Watch:
         self._lock = Lock()
         self._watched: WeakSet[Sessions] = WeakSet()
 
-    def begin(self) -> bool:
-        """Watch the sessions if they are there; return whether that is new."""
+    def begin(self) -> None:
+        """Watch the sessions if they are there and not watched yet."""
         sessions = _sessions()
         if sessions is None:
-            return False
+            return
         with self._lock:
-            is_new = sessions not in self._watched
-            if is_new:
-                _listen(sessions)
-                self._watched.add(sessions)
-        return is_new
+            if sessions in self._watched:
+                return
+            _listen(sessions)
+            self._watched.add(sessions)
+        # Asking for a session makes one where there is none, which nobody would remove.
+        if sessions.registry.has():
+            session = sessions()
+            _changes(session).has_flushed |= _has_begun_writing(session)
 
     def writing_session(self) -> "Session | None":
         """Return this thread's session if it holds changes that its commit decides."""
-        is_new = self.begin()
+        self.begin()
         sessions = _sessions()
-        # Asking the registry makes a session where there is none, which nobody would remove.
         if sessions is None or not sessions.registry.has():
             return None
         session = sessions()
         if session.new or session.deleted or any(map(session.is_modified, session.dirty)):
             return session
-        has_flushed = _changes(session).has_flushed or (is_new and _has_begun_writing(session))
-        return session if has_flushed else None
+        return session if _changes(session).has_flushed else None
 
 
 def after_commit(session: "Session", callback: Callable[[], None]) -> None:
