@@ -18,7 +18,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(
         no_args_is_help=True,
         help="Settings files.",
-        epilog=examples("envoi config import my.ini", "envoi config import --help"),
+        epilog=examples("envoi config import my.ini"),
     )
     group.command("import", epilog=examples(
         "envoi config import my.ini",
