@@ -182,6 +182,14 @@ def test_from_and_to_name_url_and_branch(site):
     assert f"\nfrom {SITE}/ann/docs branch restore-chapter\nto {SITE}/docs branch stable\n" in text
 
 
+@pytest.mark.parametrize("kind", ["pull_request", "pull_request_comment"])
+@pytest.mark.parametrize(("source", "shown"), [("ann/docs", "ann/docs"), (None, "docs")])
+def test_a_pull_request_from_another_repository_says_from_which(site, kind, source, shown):
+    words = readable(html_of(site().mail(kind, source_repository=source)))
+
+    assert f"from {shown} branch restore-chapter to docs branch stable" in words
+
+
 def test_the_context_of_a_comment_names_the_repository_and_the_branch(site):
     text = text_of(site().mail("cs_comment", message="q" * 70))
 
