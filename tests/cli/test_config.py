@@ -21,6 +21,7 @@ app_email_from = kal@example.org
 [app:main]
 use = egg:kallithea
 use_celery = false
+index_dir = data
 """
 
 
@@ -50,7 +51,7 @@ def test_import_writes_a_file_for_its_owner_and_says_what_became_of_each_key(sit
     ended = imported(site)
 
     written = site.folder / "envoi.toml"
-    assert (ended.code, ended.err) == (0, "")
+    assert (ended.code, ended.err) == (0, "1 other key is not about mail\n")
     assert 'password = "pa55word"' in written.read_text()
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
     assert ended.out.splitlines()[:3] == [
@@ -121,6 +122,13 @@ def test_import_leaves_the_environment_out(site, monkeypatch):
     imported(site)
 
     assert "elsewhere" not in (site.folder / "envoi.toml").read_text()
+
+
+def test_init_leaves_an_ini_alone_and_says_what_makes_the_outbox(site):
+    ended = site.run("init")
+
+    assert "`envoi --config my.ini db upgrade` makes the outbox" in ended.err
+    assert site.config.read_text() == INI
 
 
 def test_check_shows_each_value_with_the_inis_own_key(site):

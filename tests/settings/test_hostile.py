@@ -1,5 +1,6 @@
 """Whatever stands in a settings file or the environment, a person is told in plain words."""
 
+import doctest
 from pathlib import Path
 
 from hypothesis import given
@@ -7,6 +8,8 @@ from hypothesis import strategies as st
 
 from envoi import settings
 from envoi.errors import SettingsError
+from envoi.settings import kallithea_values
+from envoi.settings.kallithea import KEYS
 from envoi.settings.layers import names_of
 from envoi.settings.table import ROWS, SECTIONS
 
@@ -92,3 +95,36 @@ def test_a_password_in_the_wrong_place_is_never_told(secret):
 
     assert len(problems) == 5
     assert "S3CRET" not in str(problems)
+
+
+ini_keys = st.sampled_from([key.name for key in KEYS]) | st.sampled_from(
+    ["use", "envoi.smtp.idle_s", "envoi.senders.x.enabled", "envoi.application.a.from"]
+)
+ini_lines = (
+    st.builds("{}{} = {}".format, st.sampled_from(["", "set ", "get "]), ini_keys, texts | urls)
+    | texts
+    | st.sampled_from(["[DEFAULT]", "[app:main]", "[x]"])
+)
+
+
+@given(st.lists(ini_lines, max_size=8), st.booleans())
+def test_any_ini_is_settings_or_problems_on_one_line_each(tmp_path_factory, lines, is_ini):
+    path = tmp_path_factory.mktemp("site") / "my.ini"
+    begun = ["[app:main]", *lines] if is_ini else lines
+    path.write_bytes("\n".join(begun).encode("utf-8", "surrogatepass"))
+
+    try:
+        loaded, problems = settings.load(path, {}), []
+    except SettingsError as err:
+        loaded, problems = None, [str(problem) for problem in err.problems]
+
+    assert bool(loaded) != bool(problems)
+    assert all(len(problem.splitlines()) == 1 for problem in problems)
+    if loaded:
+        text = settings.equivalent(loaded, path.with_suffix(".toml"))
+        path.with_suffix(".toml").write_text(text, encoding="utf-8")
+        assert settings.load(path.with_suffix(".toml"), {}).smtp == loaded.smtp
+
+
+def test_the_examples_of_single_values_are_true():
+    assert doctest.testmod(kallithea_values).failed == 0

@@ -8,9 +8,16 @@ import typer
 from envoi.cli.call import call_of
 from envoi.cli.init import DEFAULT_FILE
 from envoi.cli.screen import Screen
-from envoi.cli.typed import Json, examples
+from envoi.cli.typed import Json, counted, examples
 from envoi.errors import InputError, RefusedError
-from envoi.settings import Settings, equivalent, load, replace_private, write_private
+from envoi.settings import (
+    NOT_ABOUT_MAIL,
+    Settings,
+    equivalent,
+    load,
+    replace_private,
+    write_private,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -63,7 +70,10 @@ def import_ini(
 
 def _show(screen: Screen, settings: Settings, target: Path) -> None:
     screen.line(f"wrote {target}")
-    screen.table(("KEY", "BECAME"), [(note.key, note.became) for note in settings.notes])
+    notes = [note for note in settings.notes if note.became != NOT_ABOUT_MAIL]
+    screen.table(("KEY", "BECAME"), [(note.key, note.became) for note in notes])
+    if others := len(settings.notes) - len(notes):
+        screen.note(f"{counted(others, 'other key is', 'other keys are')} not about mail")
     for warning in settings.warnings:
         screen.note(f"warning: {warning}")
 

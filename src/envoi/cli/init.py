@@ -8,7 +8,7 @@ import typer
 from envoi.cli.call import Call, call_of
 from envoi.cli.db import place_of
 from envoi.cli.typed import examples
-from envoi.errors import EnvoiError
+from envoi.errors import EnvoiError, InputError
 from envoi.settings import starter, write_private
 
 DEFAULT_FILE = Path("envoi.toml")
@@ -46,6 +46,11 @@ def init(
     """
     call = call_of(ctx)
     path = (call.config or DEFAULT_FILE).absolute()
+    if path.suffix.lower() == ".ini":
+        raise InputError(
+            f"{path.name} is read as a Kallithea's own file and not written: "
+            f"`envoi --config {path.name} db upgrade` makes the outbox"
+        )
     given = {"smtp.host": relay, "application.from": sender, "application.base_url": base_url}
     write_private(path, starter({key: text for key, text in given.items() if text}))
     call.screen.line(f"wrote {path}")

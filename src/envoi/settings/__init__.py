@@ -1,6 +1,7 @@
 """This room reads settings: a TOML file, the environment and secret files; all problems at once."""
 
 from envoi.settings.equivalent import equivalent
+from envoi.settings.imported import NOT_ABOUT_MAIL
 from envoi.settings.loading import from_mapping, load
 from envoi.settings.places import is_loopback
 from envoi.settings.secret import Secret
@@ -24,6 +25,7 @@ from envoi.settings.starter import starter
 from envoi.settings.write import replace_private, write_private
 
 __all__ = [
+    "NOT_ABOUT_MAIL",
     "Application",
     "DeliverySettings",
     "DirectoryKind",
