@@ -13,6 +13,7 @@ from envoi.outbox.filters import Query
 from envoi.outbox.find import deliveries
 from envoi.testing import FaultyRelay
 from envoi.testing.ledger import RelayTraits
+from tests.integrations.kallithea.stand_in import Comment
 from tests.integrations.kallithea.test_call import RESET, TOKEN
 
 TYPED = {"X-Kallithea-Notification-Type": "cs_comment", "References": "<docs-rev-1@code.test>"}
@@ -248,6 +249,38 @@ class TestTransaction:
 
         extended.sessions.commit()
         assert states(extended) == {"kept@example.org": State.QUEUED}
+
+
+class TestSessionThatIsBoundToItsTables:
+    @pytest.fixture
+    def bound(self, kallithea):
+        """As in Kallithea 0.7, whose tables and not its sessions know the engine."""
+        engine = kallithea.sessions.get_bind()
+        kallithea.sessions.remove()
+        kallithea.sessions.configure(bind=None, binds={Comment: engine})
+        kallithea.comments()
+        replacement = Replacement()
+        vars(kallithea.modules["kallithea.model.notification"])["send_email"] = (
+            replacement.send_email
+        )
+        yield kallithea
+        replacement.close()
+
+    def test_mail_is_stored_after_its_commit(self, bound):
+        bound.write_comment()
+        send(bound)
+        before = states(bound)
+        bound.sessions.commit()
+
+        assert before == {}
+        assert states(bound) == {BOB: State.QUEUED}
+
+    def test_mail_is_forgotten_with_the_change(self, bound):
+        bound.write_comment()
+        send(bound)
+
+        bound.sessions.rollback()
+        assert states(bound) == {}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from envoi import forms
 from envoi.assembly import Parts
 from envoi.core.problem import Problem
 from envoi.core.ready import READY_KIND, ReadyMail
-from envoi.errors import OutboxUnavailableError, SettingsError
+from envoi.errors import InputError, OutboxUnavailableError, SettingsError
 from envoi.integrations.kallithea.transaction import after_commit
 from envoi.journal import Fact, Journal
 from envoi.mailer import Mailer
@@ -60,7 +60,13 @@ class OutboxDoor:
 
     def take(self, mail: ReadyMail, session: "Session | None") -> None:
         """Store a mail, with the session's changes or right after their commit."""
-        self._mailer.send(mail, session)
+        try:
+            self._mailer.send(mail, session)
+        except InputError:
+            # A session that is bound to its tables names no database that could be ours.
+            if session is None:
+                raise
+            after_commit(session, partial(self._mailer.send, mail))
 
     def start(self) -> None:
         """Begin a worker thread, after the last fork."""

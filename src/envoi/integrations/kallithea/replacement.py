@@ -118,7 +118,7 @@ class Replacement:
 
     def _lose(self, call: Call, err: Exception) -> None:
         because = str(err) if isinstance(err, EnvoiError) else f"{type(err).__name__}: {err}"
-        subject = masked(f"{call.subject!r:.200}")
+        subject = masked(repr(call.subject))
         self._journal.note(Fact.EVENT_NOT_STORED, kind=READY_KIND, because=because, facts=subject)
 
     def _opened(self) -> "_Desk":
@@ -165,7 +165,7 @@ def send_email(
     replacement = _of_host()
     if replacement is None:
         because = "Kallithea does not run in this process, so nobody knows by which settings"
-        subject = masked(f"{subject!r:.200}")
+        subject = masked(repr(subject))
         Journal().note(Fact.EVENT_NOT_STORED, kind=READY_KIND, because=because, facts=subject)
         return
     replacement.send_email(recipients, subject, body, html_body, headers, from_name)

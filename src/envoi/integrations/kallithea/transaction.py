@@ -27,8 +27,8 @@ class _Changes:
     """What a session has written since its transaction began, and who waits for the commit."""
 
     has_flushed: bool = False
-    waiting: list[tuple["SessionTransaction | None", Callable[[], None]]] = field(
-        default_factory=list["tuple[SessionTransaction | None, Callable[[], None]]"]
+    waiting: list[tuple["SessionTransaction | None", Callable[[], object]]] = field(
+        default_factory=list["tuple[SessionTransaction | None, Callable[[], object]]"]
     )
 
 
@@ -67,7 +67,7 @@ class Watch:
         return session if _changes(session).has_flushed else None
 
 
-def after_commit(session: "Session", callback: Callable[[], None]) -> None:
+def after_commit(session: "Session", callback: Callable[[], object]) -> None:
     """Call back after the outermost commit; never when the transaction, or its savepoint that is
     open now, rolls back.
     """  # noqa: D205 # one sentence
@@ -148,5 +148,10 @@ def _has_begun_writing(session: "Session") -> bool:
     # Asked once, when the watch begins in the middle of a transaction: SQLite's driver begins
     # one with the first change. Other drivers cannot tell, and mail that waits for a commit
     # that never comes is lost, so there the answer is no.
-    connection = session.connection().connection
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 # the host's own, loaded already
+
+    try:
+        connection = session.connection().connection
+    except SQLAlchemyError:
+        return False  # bound to its tables instead of to one engine, or cannot connect
     return bool(getattr(connection, "in_transaction", False))
