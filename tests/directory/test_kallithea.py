@@ -6,6 +6,7 @@ import pytest
 
 from envoi.directory.kallithea import kallithea_database, kallithea_directory
 from envoi.errors import DirectoryError
+from envoi.seams import Numbered
 from tests.directory import contract
 from tests.directory.conftest import add_group, as_kallithea
 from tests.directory.contract import ask, audience_contract, found, pages
@@ -200,6 +201,28 @@ def test_a_name_in_another_encoding_costs_nobody_his_mail(tmp_path, elsewhere):
     database.close()
 
     assert str(candidate.person.address) == "ann@example.org"
+
+
+def test_users_and_groups_are_known_by_their_numbers(database, elsewhere):
+    directory = kallithea_directory(database)
+
+    assert isinstance(directory, Numbered)
+    assert directory.newest(elsewhere) == f"user:{len(contract.WORLD) + 1:012d}"
+    assert directory.user_numbered(elsewhere, 2) == "ann"
+    assert directory.group_numbered(elsewhere, 1) == "developers"
+    for nobody in (1, 10**17):  # the first is the anonymous user
+        assert directory.user_numbered(elsewhere, nobody) == ""
+    assert directory.group_numbered(elsewhere, 10**17) == ""
+
+
+def test_where_nobody_is_everybody_is_yet_to_come(empty_url, elsewhere):
+    make_kallithea_db(empty_url)
+    database = kallithea_database(empty_url)
+
+    newest = kallithea_directory(database).newest(elsewhere)
+    database.close()
+
+    assert newest < "user:000000000002"
 
 
 class CountingTables:

@@ -199,7 +199,7 @@ JOIN users u ON u.user_id = e.user_id
 """
 _PEOPLE = """
 SELECT user_id, username, firstname, lastname, email, active, admin FROM users
-WHERE user_id {which}
+WHERE username <> 'default' AND user_id {which}
 """
 
 
