@@ -21,7 +21,7 @@ from envoi.core.broadcast import (
 from envoi.core.delivery import State
 from envoi.core.kind import MailClass
 from envoi.core.message import Block, Composed, Message, Stamp, address
-from envoi.core.people import Address, outsider
+from envoi.core.people import Address, Person, outsider
 from envoi.core.reason import Because, Why
 from envoi.core.routing import (
     Audience,
@@ -145,7 +145,7 @@ class Broadcasting:
                 chosen, passed_over = pick_recipients(audience, [sender_of(broadcast)], told)
                 recipients += chosen
                 skipped += passed_over
-                told |= {str(one.address): one.person.label for one in chosen}
+                told |= {str(one.address): _name_of(one.person) for one in chosen}
                 after = audience.candidates[-1].person.id if audience.candidates else after
                 has_more = audience.has_more
         return Rehearsal(recipients=tuple(recipients), skipped=tuple(skipped))
@@ -300,3 +300,8 @@ def _frozen(audience: Audience, newest: str) -> Audience:
         return audience
     known = tuple(one for one in audience.candidates if one.person.id <= newest)
     return replace(audience, candidates=known, has_more=False)
+
+
+def _name_of(person: Person) -> str:
+    # As the row of a delivery would name him, which the next step of a real one asks.
+    return person.full_name if person.login else str(person.address)
