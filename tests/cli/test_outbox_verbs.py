@@ -357,3 +357,19 @@ def test_an_address_typed_in_capitals_finds_the_one_in_small_letters(any_home):
     }
     assert explained.code == 0
     assert "ann@example.org" in explained.out
+
+
+def test_hold_all_holds_events_without_recipients_too_until_they_are_let_go(home):
+    home.run("user", "import", "-", stdin=USERS)
+    event = {"people": {"user": ["ann"]}, "facts": {"reset_url": "/r"}}
+    home.run("notify", "password_reset", "--data", "-", stdin=json.dumps(event))
+
+    held = home.run("outbox", "hold-all", "--yes", "--json").json
+    home.run("work", "--once")
+
+    assert held == {"deliveries": 0, "in_doubt": 0, "events": 1}
+    assert home.run("outbox", "stats", "--json").json["events_to_route"] == 1
+    assert "held by hand" in home.run("explain", "1").err
+    assert home.run("outbox", "release", "--all", "--yes", "--json").json["events"] == 1
+    home.run("work", "--once")
+    assert home.run("outbox", "stats", "--json").json["events_to_route"] == 0

@@ -26,7 +26,8 @@ from envoi.cli.screen import Screen
 from envoi.cli.typed import MAX_ID, Json, Yes, counted, examples, sure, taking
 from envoi.core.delivery import Move, State, states_for
 from envoi.core.wire import raw_masked
-from envoi.errors import AddressError, InputError
+from envoi.errors import AddressError, InputError, RefusedError
+from envoi.mailer import Mailer
 from envoi.outbox import find
 from envoi.outbox.filters import Query
 from envoi.outbox.operate import Answer
@@ -124,6 +125,7 @@ def add_to(app: typer.Typer) -> None:
             f"envoi outbox {move} 7 8",
             f"envoi outbox {move} --all --state {state} --since 2h --yes",
         ))(taking(_MoveOptions)(_mover(move)))  # fmt: skip
+    group.command("hold-all", epilog=examples("envoi outbox hold-all --yes"))(hold_all)
     group.command("stats", epilog=examples("envoi outbox stats", "envoi outbox stats --json"))(
         stats
     )
@@ -214,6 +216,30 @@ def stats(ctx: typer.Context, as_json: Json = False) -> None:
         )
 
 
+def hold_all(ctx: typer.Context, yes: Yes = False, as_json: Json = False) -> None:
+    """Hold all that could leave, also what a worker had and events without recipients yet.
+
+    For a restored backup, before a worker starts: it knows nothing of what was sent since.
+    """
+    screen = call_of(ctx).screen
+    with call_of(ctx).mailer() as mailer:
+        live = live_workers(mailer.parts)
+        if live:
+            names = ", ".join(worker.name for worker in live)
+            raise RefusedError(f"hold-all: expected no worker, got {names}: stop it first")
+        sure(screen, "Hold everything that could leave?", yes=yes)
+        held = mailer.parts.outbox.hold_all(now_ms())
+    if as_json:
+        screen.document({
+            "deliveries": held.deliveries, "in_doubt": held.in_doubt, "events": held.events,
+        })  # fmt: skip
+        return
+    screen.line(
+        f"held: {counted(held.deliveries, 'delivery', 'deliveries')}, {held.in_doubt} of them may "
+        f"have been sent; {counted(held.events, 'event', 'events')} without recipients yet"
+    )
+
+
 # What somebody took back comes back only when it is asked for by name.
 _UNASKED = {Move.RETRY: (State.QUEUED, State.UNCERTAIN, State.FAILED)}
 
@@ -224,17 +250,12 @@ def _mover(move: Move) -> Callable[[typer.Context, _MoveOptions], None]:
         query = _meant(move, options)
         with call_of(ctx).mailer() as mailer:
             if not query.ids:
-                with mailer.parts.outbox.reading() as tx:
-                    count = sum(1 for _ in every(tx, query))
-                if count:
-                    sure(
-                        screen,
-                        f"{move.capitalize()} {counted(count, 'delivery', 'deliveries')}?",
-                        yes=options.yes,
-                    )
+                _ask(screen, mailer, move, query, yes=options.yes)
             answers = mailer.parts.outbox.operate(move, query, now_ms())
-            _tell(screen, move, answers, as_json=options.as_json)
-            if move in {Move.RETRY, Move.RELEASE} and any(a.is_changed for a in answers):
+            events = mailer.parts.outbox.decide_events(move, query, now_ms())
+            _tell(screen, move, answers, events, as_json=options.as_json)
+            is_changed = events or any(a.is_changed for a in answers)
+            if move in {Move.RETRY, Move.RELEASE} and is_changed:
                 mailer.parts.outbox.ring()
                 if not options.as_json:
                     hint_at_delivery(screen, mailer.parts)
@@ -242,6 +263,16 @@ def _mover(move: Move) -> Callable[[typer.Context, _MoveOptions], None]:
 
     moved.__name__ = move.value
     return moved
+
+
+def _ask(screen: Screen, mailer: Mailer, move: Move, query: Query, *, yes: bool) -> None:
+    with mailer.parts.outbox.reading() as tx:
+        count = sum(1 for _ in every(tx, query))
+        events = len(mailer.parts.outbox.held_events(tx, move, query))
+    meant = [counted(count, "delivery", "deliveries")] if count else []
+    meant += [counted(events, "held event", "held events")] if events else []
+    if meant:
+        sure(screen, f"{move.capitalize()} {' and '.join(meant)}?", yes=yes)
 
 
 def _meant(move: Move, options: _MoveOptions) -> Query:
@@ -262,13 +293,16 @@ def _meant(move: Move, options: _MoveOptions) -> Query:
     return replace(query, states=states)
 
 
-def _tell(screen: Screen, move: Move, answers: tuple[Answer, ...], *, as_json: bool) -> None:
+def _tell(
+    screen: Screen, move: Move, answers: tuple[Answer, ...], events: int, *, as_json: bool
+) -> None:
     changed = sum(answer.is_changed for answer in answers)
     if as_json:
         screen.document({
             "move": move.value,
             "changed": changed,
             "refused": len(answers) - changed,
+            "events": events,
             "deliveries": [
                 {"id": a.id, "before": a.before, "after": a.after,
                  "refused_because": a.refused_because or None}
@@ -282,6 +316,10 @@ def _tell(screen: Screen, move: Move, answers: tuple[Answer, ...], *, as_json: b
         else:
             screen.line(f"{answer.id}: refused: {answer.refused_because}")
     screen.note(f"{changed} changed, {len(answers) - changed} refused")
+    if events:
+        screen.note(
+            f"{counted(events, 'held event', 'held events')} without recipients yet: {move}"
+        )
 
 
 def _end(answers: tuple[Answer, ...]) -> None:

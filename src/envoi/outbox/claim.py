@@ -277,19 +277,20 @@ def _put_attempts(tx: Tx, settlements: Sequence[Settlement], now_ms: int) -> Non
         tx.execute(st.sql(tx.dialect).put_attempts, {"rows": records.packed_rows(rows)})
 
 
-def _lost_claim(row: Row) -> Claim:
+def lost_claim(row: Row) -> Claim:
+    """Return the claim that a row in `sending` stands for: its columns, `begun` and `worker`."""
     return Claim(delivery=records.delivery_of(row[:-2]), worker=str(row[-1]))
 
 
 def _doubted(row: Row, now_ms: int, patience: Patience) -> Settlement:
-    claim = _lost_claim(row)
+    claim = lost_claim(row)
     because = f"worker {claim.worker} died after the content may have left"
     verdict = judge(claim.delivery, Doubtful(because=because), now_ms, patience, 0.0)
     return Settlement(claim=claim, verdict=verdict, stage=Stage.CONTENT)
 
 
 def _freed(tx: Tx, rows: Sequence[Row], now_ms: int) -> list[Settlement]:
-    claims = [_lost_claim(row) for row in rows]
+    claims = [lost_claim(row) for row in rows]
     ids = {"rows": records.packed_ids([claim.id for claim in claims])}
     losses = {row[0]: cast("int", row[1]) for row in tx.execute(st.sql(tx.dialect).count_lost, ids)}
     return [
@@ -311,7 +312,7 @@ def _freedom(losses: int, position: int, now_ms: int) -> Verdict:
 def _note_losses(tx: Tx, rows: Sequence[Row], now_ms: int) -> None:
     lost = [
         (claim.id, claim.delivery.claims, 0, now_ms, "", "lost", f"worker {claim.worker} died")
-        for claim in map(_lost_claim, rows)
+        for claim in map(lost_claim, rows)
     ]
     if lost:
         tx.execute(st.sql(tx.dialect).put_attempts, {"rows": records.packed_rows(lost)})

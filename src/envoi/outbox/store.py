@@ -18,7 +18,7 @@ from envoi.core.routing import Skipped
 from envoi.errors import SchemaError
 from envoi.journal import Journal
 from envoi.outbox import claim as claiming
-from envoi.outbox import find, operate, put, relay, route, switches
+from envoi.outbox import find, halt, operate, put, relay, route, switches
 from envoi.outbox.bell import Bell
 from envoi.outbox.claim import Claim, ClaimOrder, Settlement
 from envoi.outbox.engine import Database
@@ -268,6 +268,19 @@ class Outbox:
             found = len(batch)
             answers += batch
         return (*answers, *operate.missing(query, answers))
+
+    def hold_all(self, now_ms: int) -> halt.HeldAll:
+        """Hold everything that could leave; for a restored backup, before a worker starts."""
+        return halt.hold_all(self.transaction, now_ms)
+
+    def held_events(self, tx: Tx, move: Move, query: Query) -> tuple[int, ...]:
+        """Return the ids of held events that a move is meant for."""
+        return halt.held_events(tx, move, query)
+
+    def decide_events(self, move: Move, query: Query, now_ms: int) -> int:
+        """Release or cancel events that are held; return how many."""
+        with self.transaction() as tx:
+            return halt.decide_events(tx, move, query, now_ms)
 
 
 def open_outbox(
