@@ -152,12 +152,13 @@ def _take_relay(ini: Import) -> None:
 def _take_tls(ini: Import) -> None:
     with_ssl = ini.flag("smtp_use_ssl", otherwise=False)
     with_starttls = ini.flag("smtp_use_tls", otherwise=False)
+    for key in ("smtp_use_ssl", "smtp_use_tls"):
+        if ini.text(key):
+            ini.note(key, "off; the other key says what smtp.tls is")
     if with_ssl and with_starttls:
         hint = "TLS from the first byte it is; a relay cannot do both"
         ini.warn("smtp_use_tls", "false beside smtp_use_ssl", "true", hint)
-    for key in ("smtp_use_ssl", "smtp_use_tls"):
-        if ini.text(key):
-            ini.note(key, "decides nothing beside the other key")
+        ini.note("smtp_use_tls", "not used: smtp_use_ssl counts")
     if with_ssl:
         _put_tls(ini, "tls", "smtp_use_ssl", _VERIFIED)
     elif with_starttls:

@@ -14,6 +14,8 @@ _HEAD = """\
 
 Envoi reads one file: the one given on the command line, else the one that `ENVOI_CONFIG` names, \
 else `envoi.toml` in the working directory, else none.
+A file whose name ends in `.ini` is read as a Kallithea's, by Kallithea's names: \
+[coming from Kallithea](../how-to/coming-from-kallithea.md).
 Every key is also a variable, `ENVOI_SECTION__KEY` in any case, as in `ENVOI_SMTP__HOST`; \
 lists stand in it comma-separated or as JSON.
 The environment wins over the file, and the file over the default.
