@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -73,7 +74,8 @@ def hostile_facts(kind: str, text: str) -> dict[str, Plain]:
         elif fact.type is FactType.LINES:
             made[name] = [text, text]
         elif fact.type is FactType.ROWS:
-            made[name] = [dict.fromkeys(("message", "url", "name", "amount"), text)]
+            rows = cast("list[dict[str, Plain]]", CATALOGUE.sample(kind).facts[name])
+            made[name] = [dict.fromkeys(rows[0], text)]
     return made
 
 
