@@ -284,13 +284,17 @@ def _find_people(screen: Screen, broadcasting: Broadcasting, claim: EventClaim) 
 
 
 def _tell_end(screen: Screen, report: Report, wait_s: float) -> None:
-    if report.is_over:
-        screen.line(f"Successfully sent {report.sent} of {report.mails} emails")
-        if report.failed:
-            screen.line(f"{report.failed} failed for good: {report.refused} refused by the relay, "
-                        f"{report.given_up} given up")  # fmt: skip
-    else:
+    if not report.is_over:
         screen.line(f"not over after {wait_s:g} s, and it goes on: {in_short(report)}")
+        return
+    screen.line(f"Successfully sent {report.sent} of {report.mails} emails")
+    if report.failed:
+        screen.line(
+            f"{report.failed} failed for good: {report.refused} refused by the relay, "
+            f"{report.given_up} given up"
+        )
+    if report.held:
+        screen.line(f"{report.held} held until somebody releases them")
 
 
 def _send_test(screen: Screen, mailer: Mailer, broadcast: Broadcast, options: _Options) -> None:
