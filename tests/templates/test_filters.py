@@ -1,7 +1,16 @@
 import pytest
 
 from envoi.core.plaintext import text_of_html
-from envoi.templates.filters import breaks, first_line, is_absolute, link, moment, quote_block, wrap
+from envoi.templates.filters import (
+    breaks,
+    first_line,
+    is_absolute,
+    link,
+    moment,
+    quote_block,
+    tagged,
+    wrap,
+)
 from envoi.templates.languages import read_locale
 from envoi.templates.render import read_zone
 
@@ -85,3 +94,21 @@ def test_a_zone_without_letters_is_told_by_its_distance():
 
 def test_empty_texts_stay_empty():
     assert (first_line(""), quote_block(""), str(breaks(""))) == ("", ">", "")
+
+
+@pytest.mark.parametrize(
+    ("subject", "tags", "expected"),
+    [
+        ("[Comment] docs", "Approved", "[Approved: Comment] docs"),
+        ("[Comment] docs", "Not approved, Closing", "[Not approved, Closing: Comment] docs"),
+        ("[Comment] docs", "", "[Comment] docs"),
+        ("[Comment] docs", " \n", "[Comment] docs"),
+        ("docs [Comment]", "Closing", "[Closing] docs [Comment]"),
+        ("\n[Comment] docs\n", "Closing", "[Closing: Comment] docs"),
+        ("[Comment] docs", "a] [b", "[a b: Comment] docs"),
+        ("", "Closing", "[Closing] "),
+        ("[Comment] docs", "x" * 70, f"[{'x' * 57}...: Comment] docs"),
+    ],
+)
+def test_tags_stand_in_the_first_bracket_of_a_subject(subject, tags, expected):
+    assert tagged(subject, tags) == expected
