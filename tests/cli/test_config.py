@@ -116,6 +116,15 @@ def test_import_takes_an_ini_only(home):
     assert "expected a file whose name ends in .ini" in ended.err
 
 
+def test_import_never_writes_over_an_ini(site):
+    ini = str(site.config)
+
+    ended = site.run("config", "import", ini, "--output", ini, "--force")
+
+    assert "expected another ending, .ini is read as an ini" in ended.err
+    assert site.config.read_text() == INI
+
+
 def test_import_leaves_the_environment_out(site, monkeypatch):
     monkeypatch.setenv("ENVOI_SMTP__HOST", "elsewhere.example.org")
 

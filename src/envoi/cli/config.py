@@ -53,6 +53,8 @@ def import_ini(
     if ini.suffix.lower() != ".ini":
         raise InputError(f"{ini}: expected a file whose name ends in .ini")
     target = output.absolute()
+    if target.suffix.lower() == ".ini":
+        raise InputError(f"--output {output}: expected another ending, .ini is read as an ini")
     settings = load(ini, {})
     write = replace_private if force else write_private
     try:
