@@ -535,6 +535,22 @@ def test_of_several_objects_only_the_one_that_cannot_be_described_is_left_out(ma
     assert [word in text_ for word in ("eve", "zoe", "finn")] == [True, False, True]
 
 
+def test_a_description_that_adds_objects_does_not_keep_a_commit_from_ending(mailer, watching):
+    def name(user):
+        session: Any = object_session(user)
+        session.add(User(login=f"{user.login}+"))
+        return user.login
+
+    sessions = watching(Watched(User, name=name))
+
+    with sessions.begin() as session:
+        session.add(User(login="eve"))
+
+    with sessions() as session:
+        assert session.scalars(select(User.login).order_by(User.id)).all()[:2] == ["eve", "eve+"]
+    assert 1 < events(mailer) <= 10
+
+
 def test_statements_that_pass_by_the_session_are_not_told(mailer, watching):
     sessions = watching(USER)
 

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DELETE", "INSERT", "UPDATE", "Watched", "Watching", "watch"]
 
+# What describes objects may add some in the middle of a commit: those are told too, but not without
+# end, which SQLAlchemy would refuse, and the application's commit with it.
+MAX_ROUNDS = 10
+
 # Whatever makes or is a session.
 Sessions: TypeAlias = (
     type[Session]
@@ -104,12 +108,13 @@ class _Notes:
     Args:
         kept: In order.
         deleting: What was said of objects that the flush under way deletes, by their identity.
-        is_told: Whether the commit was told of; what is flushed after that is told flush by flush.
+        rounds: How often something was told since the commit began; what is flushed after the first
+            time is told flush by flush.
     """
 
     kept: list[_Note] = field(default_factory=list[_Note])
     deleting: dict[int, Described] = field(default_factory=dict[int, Described])
-    is_told: bool = False
+    rounds: int = 0
 
 
 class Watching:
@@ -185,7 +190,7 @@ class Watching:
 
     def _after_flush_postexec(self, session: Session, _context: object) -> None:
         notes = self._found(session)
-        if notes is not None and notes.is_told:
+        if notes is not None and 0 < notes.rounds < MAX_ROUNDS:
             self._tell(session, notes)
 
     # What becomes of a transaction.
@@ -197,12 +202,11 @@ class Watching:
         session.flush()
         notes = self._found(session)
         if notes is not None:
-            notes.is_told = True
             self._tell(session, notes)
 
     def _after_commit(self, session: Session) -> None:
         notes = self._found(session)
-        if notes is None or not notes.kept or session.in_nested_transaction():
+        if notes is None or notes.rounds or session.in_nested_transaction():
             return
         # A commit that began inside a savepoint nobody released: the session can run no more
         # statements now, so this is stored in a transaction of its own.
@@ -249,6 +253,7 @@ class Watching:
         self._made(session).kept.append(note)
 
     def _tell(self, session: Session, notes: _Notes) -> None:
+        notes.rounds += 1
         kept, notes.kept = notes.kept, []
         places: dict[Session | Connection, list[_Note]] = {}
         for note in _net(kept):

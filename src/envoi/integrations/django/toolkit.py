@@ -1,0 +1,92 @@
+"""This room names what we use of Django, which ships no types, with the types that we rely on."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, cast
+
+from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_login_failed
+from django.db import connections, router, transaction
+from django.db.models import signals
+from django.utils import decorators
+
+# `Any` for what has no types; nothing of it leaves this module.
+_apps, _connections = cast("Any", apps), cast("Any", connections)
+_decorators, _router = cast("Any", decorators), cast("Any", router)
+_signals, _transaction = cast("Any", signals), cast("Any", transaction)
+
+
+class Signal(Protocol):
+    """One of Django's signals."""
+
+    def connect(
+        self,
+        receiver: Callable[..., None],
+        sender: type | None = None,
+        *,
+        weak: bool = True,
+        dispatch_uid: object = None,
+    ) -> None:
+        """Call the receiver with each message of the sender."""
+        ...
+
+    def disconnect(self, receiver: Callable[..., None], sender: type | None = None) -> bool:
+        """Call it no longer."""
+        ...
+
+
+class Connection(Protocol):
+    """A connection, with what we read and change of it."""
+
+    alias: str
+    in_atomic_block: bool
+    run_on_commit: list[tuple[object, ...]]
+    commit: Callable[[], None]
+
+
+POST_SAVE = cast("Signal", _signals.post_save)
+PRE_DELETE = cast("Signal", _signals.pre_delete)
+LOGIN_FAILED = cast("Signal", user_login_failed)
+
+
+def both_ways(middleware: Callable[..., object]) -> Callable[..., object]:
+    """Mark a middleware that serves synchronous and asynchronous views."""
+    return cast("Callable[..., object]", _decorators.sync_and_async_middleware(middleware))
+
+
+def app_config(label: str) -> object:
+    """Return an installed application's configuration; LookupError where there is none."""
+    return cast("object", _apps.get_app_config(label))
+
+
+def connection_of(alias: str) -> Connection:
+    """Return this thread's connection to a database."""
+    return cast("Connection", _connections[alias])
+
+
+def atomic(using: str) -> AbstractContextManager[None]:
+    """Return a transaction, or within one a savepoint."""
+    return cast("AbstractContextManager[None]", _transaction.atomic(using=using))
+
+
+def on_commit(callback: Callable[[], None], using: str) -> None:
+    """Call back after the outermost commit, unless a rollback comes first."""
+    _transaction.on_commit(callback, using=using, robust=True)
+
+
+def username_field() -> str:
+    """Return the field of the project's users that holds the name to sign in with."""
+    return str(cast("Any", get_user_model()).USERNAME_FIELD)
+
+
+def users_alias() -> str:
+    """Return the database that holds the project's users."""
+    return str(_router.db_for_write(get_user_model()))
+
+
+def is_user(username: str, alias: str) -> bool:
+    """Whether one of the project's users has this name to sign in with."""
+    users = cast("Any", get_user_model())
+    known = users._default_manager.using(alias)  # noqa: SLF001 # documented, in spite of its name
+    return bool(known.filter(**{username_field(): username}).exists())
