@@ -21,6 +21,7 @@ from envoi.cli.following import (
     looked,
     passed_over,
     report_form,
+    watching,
     what_next,
 )
 from envoi.cli.inputs import STDIN, read_text
@@ -241,21 +242,14 @@ def _body(screen: Screen, options: _Options) -> str:
 def _send(screen: Screen, mailer: Mailer, broadcast: Broadcast, options: _Options) -> None:
     broadcasting = Broadcasting(mailer.parts)
     claim = broadcasting.store(broadcast, system_user())
-    is_interrupted = _find_people(screen, broadcasting, claim)
-    mailer.parts.outbox.ring()
-    kept, report = looked(mailer.parts, claim.event_id)
-    if not options.as_json:
-        nobody = ": nobody gets a mail" if not (report.mails or report.is_finding) else ""
-        over = f", {passed_over(report)}" if report.skipped else ""
-        mails = counted(report.mails, "mail", "mails")
-        screen.line(f"broadcast {claim.event_id} stored: {mails}{over}{nobody}")
-        hint_at_delivery(screen, mailer.parts)
-        screen.note(what_next(report, claim.event_id) or
-                    f"How far it is: envoi broadcast watch {claim.event_id}")  # fmt: skip
-    if is_interrupted:
+    if _find_people(screen, broadcasting, claim):
         raise typer.Exit(ExitCode.INTERRUPTED)
-    if options.wait:
-        follow(screen, mailer.parts, claim.event_id, options.wait)
+    with watching(screen, claim.event_id):
+        mailer.parts.outbox.ring()
+        if not options.as_json:
+            _tell_stored(screen, mailer, claim.event_id)
+        if options.wait:
+            follow(screen, mailer.parts, claim.event_id, options.wait)
         kept, report = looked(mailer.parts, claim.event_id)
     if options.as_json:
         screen.document(report_form(mailer.parts, kept, report))
@@ -263,6 +257,17 @@ def _send(screen: Screen, mailer: Mailer, broadcast: Broadcast, options: _Option
         _tell_end(screen, report, options.wait)
     if options.wait:
         raise typer.Exit(code_of(report))
+
+
+def _tell_stored(screen: Screen, mailer: Mailer, event_id: int) -> None:
+    _, report = looked(mailer.parts, event_id)
+    nobody = ": nobody gets a mail" if not (report.mails or report.is_finding) else ""
+    over = f", {passed_over(report)}" if report.skipped else ""
+    screen.line(
+        f"broadcast {event_id} stored: {counted(report.mails, 'mail', 'mails')}{over}{nobody}"
+    )
+    hint_at_delivery(screen, mailer.parts)
+    screen.note(what_next(report, event_id) or f"How far it is: envoi broadcast watch {event_id}")
 
 
 def _find_people(screen: Screen, broadcasting: Broadcasting, claim: EventClaim) -> bool:
@@ -278,7 +283,10 @@ def _find_people(screen: Screen, broadcasting: Broadcasting, claim: EventClaim) 
         because = "interrupted" if is_interrupted else str(err)
         with suppress(EnvoiError):  # then the lease runs out
             broadcasting.give_back(claim)
-        screen.note(f"stored; a worker finds the rest of its people ({because})")
+        screen.note(
+            f"broadcast {claim.event_id} is stored; a worker finds the rest of its people "
+            f"({because})"
+        )
         return is_interrupted
     return False
 

@@ -17,6 +17,7 @@ from envoi.cli.following import (
     report_form,
     show_head,
     show_report,
+    watching,
     what_next,
 )
 from envoi.cli.moments import local
@@ -112,7 +113,7 @@ def watch(
 ) -> None:
     """Follow a broadcast to its end; Ctrl-C ends the watching and nothing else."""
     screen = call_of(ctx).screen
-    with call_of(ctx).mailer() as mailer:
+    with watching(screen, broadcast_id), call_of(ctx).mailer() as mailer:
         looked(mailer.parts, broadcast_id)
         if not as_json:
             hint_at_delivery(screen, mailer.parts)

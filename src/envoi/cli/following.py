@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -61,14 +62,20 @@ def follow(screen: Screen, parts: Parts, event_id: int, wait_s: float) -> Report
     """
     until = time.monotonic() + wait_s if wait_s > 0 else math.inf
     reports = _reports(parts, event_id, until)
+    report = next(reports)
+    with screen.progress("people found", None) as told:
+        while report.is_finding and (later := next(reports, None)):
+            report = later
+            told(report.audience)
+    with screen.progress("mails", report.mails) as told:
+        return _to_the_end(screen, report, reports, told)
+
+
+@contextmanager
+def watching(screen: Screen, event_id: int) -> Generator[None]:
+    """Say at Ctrl-C that it ends the watching alone."""
     try:
-        report = next(reports)
-        with screen.progress("people found", None) as told:
-            while report.is_finding and (later := next(reports, None)):
-                report = later
-                told(report.audience)
-        with screen.progress("mails", report.mails) as told:
-            return _to_the_end(screen, report, reports, told)
+        yield
     except KeyboardInterrupt:
         screen.note(f"the broadcast goes on; see it with `envoi broadcast watch {event_id}`")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
