@@ -7,6 +7,7 @@ from envoi.cli.screen import Screen
 from envoi.core.delivery import State
 from envoi.core.message import Block, Words
 from envoi.core.wire import spoken, words_of
+from envoi.outbox.broadcasts import PAUSED_BECAUSE
 from envoi.outbox.filters import MAX_LIMIT, Page, Query
 from envoi.outbox.find import Attempt, Listed, Shown, deliveries
 from envoi.seams import Tx
@@ -67,6 +68,8 @@ def held_because(shown: Shown) -> str:
         return ""
     if not listed.settled_at_ms:
         return "no relay was configured when it was stored"
+    if listed.last_reply == PAUSED_BECAUSE:
+        return PAUSED_BECAUSE
     # Only a worker writes an attempt; a hand that holds leaves the last one as it was.
     if last and last[0].outcome == "hold" and last[0].reply == listed.last_reply:
         return last[0].reply
