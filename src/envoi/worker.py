@@ -113,6 +113,7 @@ class Worker:
         self._lease_ms = parts.settings.delivery.lease_s * 1000
         self._poll_ms = parts.settings.delivery.poll_ms
         self._patience = parts.patience
+        self._redirected = str(parts.settings.guard.redirect or "")
         self._claims: dict[int, Claim] = {}
         self._verdicts: list[Settlement] = []
         self._ready: list[int] = []
@@ -269,6 +270,7 @@ class Worker:
             stage=stage,
             started_at_ms=self._started.pop(claim.delivery.id, 0),
             ended_at_ms=self._parts.clock(),
+            sent_to=self._redirected if stage else "",
         )
         self._verdicts.append(settlement)
         self._begun.discard(claim.delivery.id)

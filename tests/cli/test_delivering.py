@@ -323,6 +323,20 @@ def test_the_guard_is_warned_of_at_the_start(mail_home, relay):
     assert "only addresses that guard.allow names receive mail" in ended.err
 
 
+def test_a_redirected_mail_says_where_it_went(mail_home, relay):
+    send(mail_home, "ann@example.org")
+    mail_home.set(outbox={"url": "sqlite:///envoi.db"}, smtp={
+        "host": "127.0.0.1", "port": relay.port, "tls": "none",
+    }, guard={"redirect": "staging@example.org"})  # fmt: skip
+    mail_home.run("work", "--once")
+
+    shown = mail_home.run("outbox", "show", "1")
+    (attempt,) = mail_home.run("outbox", "show", "1", "--json").json["attempt_list"]
+
+    assert "(to staging@example.org, by guard.redirect) 2" in shown.out
+    assert attempt["sent_to"] == "staging@example.org"
+
+
 def test_while_somebody_captures_mail_is_not_held(home):
     folder = home.folder / "caught"
     with running(home, "run", "--capture", str(folder)) as call:

@@ -8,7 +8,7 @@ from envoi.core.routing import Because, Skipped, Why
 from envoi.errors import NotFoundError
 from envoi.outbox import explain, find
 from envoi.outbox.claim import Settlement
-from envoi.outbox.filters import MAX_LIMIT, Page, Query
+from envoi.outbox.filters import MAX_LIMIT, Page, Query, condition
 from tests.outbox.samples import (
     ATTACHMENT,
     NOW,
@@ -16,6 +16,7 @@ from tests.outbox.samples import (
     a_delivery,
     an_event,
     claimed,
+    listed,
     many,
     settled,
     stored,
@@ -167,3 +168,48 @@ def test_a_person_is_explained_by_the_latest_decisions(outbox):
     assert [chosen.event_id for chosen in told] == [3, 2]
     assert [item.because.detail for item in skipped] == ["user:2", "user:1"]
     assert nobody == ((), ())
+
+
+@pytest.mark.parametrize(
+    "typed", ["Ann.Lee@example.org", "ann.lee@example.org", "ANN.LEE@example.org"]
+)
+def test_an_address_is_found_whatever_its_capitals(outbox, typed):
+    stored(outbox, [a_delivery("Ann.Lee@example.org"), a_delivery("bob@example.org")])
+
+    with outbox.reading() as tx:
+        told, _ = explain.explain_person(tx, typed)
+
+    assert [item.delivery.id for item in listed(outbox, address=typed)] == [1]
+    assert [chosen.delivery_id for chosen in told] == [1]
+
+
+def test_an_address_is_found_by_an_index(outbox):
+    stored(outbox, many(50))
+    is_sqlite = outbox.database.dialect == "sqlite"
+    where, params = condition(outbox.database.dialect, Query(address="ann@example.org"))
+
+    with outbox.transaction() as tx:
+        if not is_sqlite:
+            tx.execute("SET LOCAL enable_seqscan = off", {})
+        words = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN"
+        plan = tx.execute(f"{words} SELECT d.id FROM envoi_delivery d WHERE {where}", params)
+
+    assert "envoi_delivery_address_low" in " ".join(str(tuple(row)) for row in plan)
+
+
+def test_a_redirected_attempt_says_where_it_went(outbox):
+    stored(outbox, many(2))
+    first, second = claimed(outbox)
+    sent = Sent(because="250 ok")
+    settled(
+        outbox,
+        [
+            Settlement(claim=first, verdict=sent, sent_to="staging@example.org"),
+            Settlement(claim=second, verdict=sent),
+        ],
+    )
+
+    with outbox.reading() as tx:
+        shown = [find.show(tx, claim.id).attempts[0].sent_to for claim in (first, second)]
+
+    assert shown == ["staging@example.org", ""]

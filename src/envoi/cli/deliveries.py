@@ -83,6 +83,7 @@ def attempt_form(attempt: Attempt) -> dict[str, object]:
         "stage": attempt.stage or None,
         "outcome": attempt.outcome,
         "reply": attempt.reply or None,
+        "sent_to": attempt.sent_to or None,
         **both("started_at", attempt.started_at_ms),
         **both("ended_at", attempt.ended_at_ms),
     }
@@ -124,12 +125,17 @@ def show_delivery(screen: Screen, shown: Shown) -> None:
                 local(attempt.ended_at_ms),
                 attempt.stage or "-",
                 attempt.outcome,
-                attempt.reply or "-",
+                _went(attempt),
             )
             for attempt in shown.attempts
         ])  # fmt: skip
     screen.line()
     screen.block(words_read(shown).text)
+
+
+def _went(attempt: Attempt) -> str:
+    instead = f"(to {attempt.sent_to}, by guard.redirect) " if attempt.sent_to else ""
+    return f"{instead}{attempt.reply or '-'}"
 
 
 def words_read(shown: Shown) -> Words:

@@ -70,6 +70,7 @@ class Settlement:
         stage: How far the conversation got; None where there was none.
         started_at_ms: When the attempt began; 0 when it never did.
         ended_at_ms: When the answer came; 0 for now.
+        sent_to: Where it went instead of its own address; empty for its own.
     """
 
     claim: Claim
@@ -77,6 +78,7 @@ class Settlement:
     stage: Stage | None = None
     started_at_ms: int = 0
     ended_at_ms: int = 0
+    sent_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +271,7 @@ def _put_attempts(tx: Tx, settlements: Sequence[Settlement], now_ms: int) -> Non
             str(s.stage or ""),
             type(s.verdict).__name__.lower(),
             s.verdict.because,
+            s.sent_to,
         )
         for s in settlements
         if not isinstance(s.verdict, GiveBack)
@@ -311,7 +314,7 @@ def _freedom(losses: int, position: int, now_ms: int) -> Verdict:
 
 def _note_losses(tx: Tx, rows: Sequence[Row], now_ms: int) -> None:
     lost = [
-        (claim.id, claim.delivery.claims, 0, now_ms, "", "lost", f"worker {claim.worker} died")
+        (claim.id, claim.delivery.claims, 0, now_ms, "", "lost", f"worker {claim.worker} died", "")
         for claim in map(lost_claim, rows)
     ]
     if lost:

@@ -122,9 +122,9 @@ def explain_person(
             where the event that skipped the person names it.
         limit: At most this many of each.
     """
-    params = {"name": name, "limit": limit}
+    params = {"name": name, "low": name.lower(), "limit": limit}
     return (
-        _chosen(tx, "address = :name ORDER BY id DESC LIMIT :limit", params),
+        _chosen(tx, "lower(address) IN (:name, :low) ORDER BY id DESC LIMIT :limit", params),
         _passed_over(tx, "name = :name ORDER BY id DESC LIMIT :limit", params),
     )
 

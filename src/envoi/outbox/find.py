@@ -59,6 +59,7 @@ class Attempt:
         stage: The command at which it ended: `rcpt`, `content` ...; empty when unknown.
         outcome: The verdict in a word.
         reply: The relay's own words, or ours.
+        sent_to: Where the staging guard sent it instead; empty for the delivery's own address.
     """
 
     claims: int
@@ -67,6 +68,7 @@ class Attempt:
     stage: str
     outcome: str
     reply: str
+    sent_to: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +143,8 @@ def show(tx: Tx, delivery_id: int) -> Shown:
     if not found:
         raise NotFoundError(f"delivery {delivery_id}: expected a row of the outbox, found none")
     rows = tx.execute(
-        """SELECT claims, started_at_ms, ended_at_ms, stage, outcome, reply FROM envoi_attempt
+        """SELECT claims, started_at_ms, ended_at_ms, stage, outcome, reply, sent_to
+        FROM envoi_attempt
         WHERE delivery_id = :id ORDER BY id""",
         {"id": delivery_id},
     )
@@ -223,7 +226,7 @@ def _listed(row: Row) -> Listed:
 
 
 def _attempt(row: Row) -> Attempt:
-    claims, started_at_ms, ended_at_ms, stage, outcome, reply = row
+    claims, started_at_ms, ended_at_ms, stage, outcome, reply, sent_to = row
     return Attempt(
         claims=cast("int", claims),
         started_at_ms=cast("int", started_at_ms),
@@ -231,4 +234,5 @@ def _attempt(row: Row) -> Attempt:
         stage=str(stage),
         outcome=str(outcome),
         reply=str(reply),
+        sent_to=str(sent_to),
     )

@@ -243,12 +243,12 @@ class Sql:
         """Store what was tried."""
         rows = self.rows(
             "delivery_id BIGINT", "claims BIGINT", "started_at_ms BIGINT", "ended_at_ms BIGINT",
-            "stage TEXT", "outcome TEXT", "reply TEXT",
+            "stage TEXT", "outcome TEXT", "reply TEXT", "sent_to TEXT",
         )  # fmt: skip
         return f"""
             INSERT INTO envoi_attempt
-                (delivery_id, claims, started_at_ms, ended_at_ms, stage, outcome, reply)
-            SELECT delivery_id, claims, started_at_ms, ended_at_ms, stage, outcome, reply
+                (delivery_id, claims, started_at_ms, ended_at_ms, stage, outcome, reply, sent_to)
+            SELECT delivery_id, claims, started_at_ms, ended_at_ms, stage, outcome, reply, sent_to
             FROM {rows} AS r ORDER BY position"""
 
     @cached_property

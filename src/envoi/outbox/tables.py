@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
 
@@ -212,7 +213,8 @@ Index(
     postgresql_where=_EXPIRING,
 )
 Index("envoi_delivery_message", delivery.c.message_id)
-Index("envoi_delivery_address", delivery.c.address)
+# People type their address in small letters, whatever their profile says.
+Index("envoi_delivery_address_low", func.lower(delivery.c.address))
 Index("envoi_delivery_settled", delivery.c.state, delivery.c.settled_at_ms)
 
 attempt = Table(
@@ -226,6 +228,7 @@ attempt = Table(
     _text("stage"),
     _text("outcome"),
     _text("reply"),
+    _text("sent_to"),
 )
 Index("envoi_attempt_delivery", attempt.c.delivery_id)
 
