@@ -238,5 +238,12 @@ class TestTokens:
     def test_are_digests_and_link_values_of_telling_names(self, text, expected):
         assert tokens_in(text) == expected
 
+    @pytest.mark.parametrize("typed", ["mi\u212ae@example.org", "mike@ex\u00e4mple.org"])
+    def test_go_to_no_address_that_only_a_database_finds_equal(self, typed):
+        with pytest.raises(InputError, match="addresses in ASCII only"):
+            read([typed], body=RESET)
+
+        assert read([typed], body="Hello").mail.to
+
     def test_of_a_subject_are_masked_in_a_log(self):
         assert masked(f"Reset {TOKEN}!") == "Reset ********!"

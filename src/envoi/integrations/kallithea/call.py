@@ -82,10 +82,10 @@ def read_call(call: Call, identity: Identity, application: str) -> Read:
     Raises:
         InputError: No list of recipients, or none among them that can be used.
     """
-    to, strangers = _mailboxes(call.recipients)
     headers, references, refused = _headers(call.headers)
     words = _words(call, identity.prefix)
     secrets = () if _is_typed(headers) else _tokens(words)
+    to, strangers = _mailboxes(call.recipients, has_secrets=bool(secrets))
     mail = ReadyMail(
         to=to,
         to_fallback=not to,
@@ -126,7 +126,9 @@ def _safe_id(text: str) -> str:
     return f"{safe[: MAX_ID_CHARS - 33]}+{sha256(safe.encode('ascii')).hexdigest()[:32]}"
 
 
-def _mailboxes(recipients: object) -> tuple[tuple[Mailbox, ...], tuple[Doubt, ...]]:
+def _mailboxes(
+    recipients: object, *, has_secrets: bool
+) -> tuple[tuple[Mailbox, ...], tuple[Doubt, ...]]:
     got: object = recipients
     if isinstance(recipients, str | bytes | Mapping) or not isinstance(recipients, Iterable):
         raise InputError(
@@ -142,7 +144,7 @@ def _mailboxes(recipients: object) -> tuple[tuple[Mailbox, ...], tuple[Doubt, ..
     doubts: list[Doubt] = []
     for text in cast("Iterable[object]", recipients):
         try:
-            mailbox = parse_mailbox(text)
+            mailbox = _mailbox(text, has_secrets=has_secrets)
         except AddressError as err:
             what = brief(text)
             doubts.append(Doubt(fact=Fact.RECIPIENT_LEFT_OUT, what=what, because=str(err)))
@@ -152,6 +154,17 @@ def _mailboxes(recipients: object) -> tuple[tuple[Mailbox, ...], tuple[Doubt, ..
         # Somebody was meant, so the mail is not for those who answer when nobody could be named.
         raise InputError("; ".join(doubt.because for doubt in doubts))
     return tuple(known.values()), tuple(doubts)
+
+
+def _mailbox(text: object, *, has_secrets: bool) -> Mailbox:
+    # A reset goes to the address that the visitor typed, which his database found equal to a
+    # registered one. Databases find `k` equal to the Kelvin sign and `a` to `ä`; mail does not.
+    if has_secrets and not str(text).isascii():
+        raise AddressError(
+            f"{ascii(text)[:100]}: a mail with a token goes to addresses in ASCII only, others may "
+            "look like somebody's and be somebody else's"
+        )
+    return parse_mailbox(text)
 
 
 def _headers(

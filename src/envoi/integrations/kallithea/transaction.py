@@ -107,7 +107,6 @@ def _on_commit(session: "Session") -> None:
         return
     changes = _changes(session)
     waiting, changes.waiting = changes.waiting, []
-    changes.has_flushed = False
     for _, callback in waiting:
         callback()
 
