@@ -207,6 +207,24 @@ def test_links_that_are_paths_become_absolute_in_rows_too():
 
 
 @pytest.mark.parametrize(
+    ("base_url", "path", "expected"),
+    [
+        ("https://h.test", "/reset", "https://h.test/reset"),
+        ("https://h.test/wiki", "/reset", "https://h.test/wiki/reset"),
+        ("https://h.test/wiki", "/wiki/reset", "https://h.test/wiki/reset"),
+        ("https://h.test/a/b", "/a/b/reset", "https://h.test/a/b/reset"),
+        ("https://h.test/wiki", "/wikis/reset", "https://h.test/wiki/wikis/reset"),
+        ("https://h.test/wiki", "", ""),
+        ("https://h.test/wiki", MASK, MASK),
+        ("", "/reset", "/reset"),
+    ],
+    ids=["root", "folder", "folder twice", "two folders", "alike", "none", "mask", "no base"],
+)
+def test_a_link_of_our_own_names_the_applications_folder_once(base_url, path, expected):
+    assert with_base_url(KIND, {"reset_url": path}, base_url) == {"reset_url": expected}
+
+
+@pytest.mark.parametrize(
     ("subject", "prefix", "expected"),
     [
         ("Hi", "", "Hi"),

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 
 from envoi.core.kind import FactType, Kind, Plain, is_link_cell
 
-_LINK_TYPES = frozenset({FactType.LINK, FactType.OWN_LINK})
-
 
 def with_base_url(kind: Kind, facts: Mapping[str, Plain], base_url: str) -> dict[str, Plain]:
     """Return the facts with links that are paths made absolute below the base URL, in rows too."""
@@ -15,7 +13,9 @@ def with_base_url(kind: Kind, facts: Mapping[str, Plain], base_url: str) -> dict
 
 def _absolute(fact_type: FactType | None, value: Plain, base_url: str) -> Plain:
     match value:
-        case str() if fact_type in _LINK_TYPES and value.startswith("/"):
+        case str() if fact_type is FactType.OWN_LINK and value.startswith("/"):
+            return f"{base_url}{_below(base_url, value)}"
+        case str() if fact_type is FactType.LINK and value.startswith("/"):
             return f"{base_url}{value}"
         case list() if fact_type is FactType.ROWS:
             return [_absolute(fact_type, row, base_url) for row in value]
@@ -26,3 +26,10 @@ def _absolute(fact_type: FactType | None, value: Plain, base_url: str) -> Plain:
             }
         case _:
             return value
+
+
+def _below(base_url: str, path: str) -> str:
+    # What is left of a whole URL begins with the folder that the application is mounted at; said
+    # twice, it leads nowhere, and a reset link is followed once.
+    folder = base_url.partition("://")[2].partition("/")[2]
+    return path.removeprefix(f"/{folder}") if folder and path.startswith(f"/{folder}/") else path
