@@ -219,7 +219,7 @@ def test_an_error_that_nobody_foresaw_is_told_without_traceback_and_without_its_
     def fails(*_args, **_more):
         raise KeyError("s3cret")
 
-    monkeypatch.setattr("envoi.cli.users.find_user", fails)
+    monkeypatch.setattr("envoi.directory.people.find_user", fails)
 
     quiet = home.run("user", "show", "ann")
     loud = home.run("--log-level", "debug", "user", "show", "ann")

@@ -8,6 +8,7 @@ import typer
 from envoi.assembly import Parts, relay_options
 from envoi.cli.call import call_of
 from envoi.cli.db import advice_for, place_of, state_of
+from envoi.cli.directory_findings import of_directory
 from envoi.cli.exits import ExitCode
 from envoi.cli.findings import Finding, Level
 from envoi.cli.screen import Screen
@@ -64,6 +65,7 @@ def _findings(parts: Parts, *, is_connecting: bool) -> Iterator[Finding]:
     yield from _of_senders(parts)
     yield from _of_kinds(parts)
     yield from _of_outbox(parts)
+    yield from of_directory(parts)
     yield from _of_relay(parts, is_connecting=is_connecting)
 
 

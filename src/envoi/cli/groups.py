@@ -5,13 +5,14 @@ from typing import Annotated
 import typer
 
 from envoi.cli.call import call_of, known_application
+from envoi.cli.rosters import looking, require_own
 from envoi.cli.screen import Screen
 from envoi.cli.typed import Application, Json, Yes, counted, examples, sure
 from envoi.cli.users import user_form
 from envoi.directory import groups as directory
 from envoi.directory.people import MAX_LISTED
-from envoi.directory.records import GroupRecord, UserRecord
-from envoi.seams import Tx
+from envoi.directory.records import GroupRecord, UserFilter, UserRecord
+from envoi.directory.roster import Roster
 
 Name = Annotated[str, typer.Argument(metavar="GROUP", help="The group's name.")]
 Members = Annotated[list[str], typer.Argument(metavar="USER", help="Logins, addresses or ids.")]
@@ -50,6 +51,7 @@ def add(
     """Add a group without members."""
     with call_of(ctx).mailer() as mailer:
         known_application(mailer.parts.settings, application)
+        require_own(mailer.parts)
         with mailer.parts.outbox.transaction() as tx:
             group = directory.add_group(tx, application, name, description=description)
     _tell(call_of(ctx).screen, "added", group, as_json=as_json)
@@ -62,6 +64,7 @@ def remove(
     screen = call_of(ctx).screen
     with call_of(ctx).mailer() as mailer:
         known_application(mailer.parts.settings, application)
+        require_own(mailer.parts)
         with mailer.parts.outbox.reading() as tx:
             group = directory.find_group(tx, application, name)
         sure(
@@ -77,9 +80,8 @@ def remove(
 def show_all(ctx: typer.Context, application: Application = "main", as_json: Json = False) -> None:
     """List groups by name."""
     screen = call_of(ctx).screen
-    with call_of(ctx).mailer() as mailer, mailer.parts.outbox.reading() as tx:
-        known_application(mailer.parts.settings, application)
-        groups = directory.list_groups(tx, application)
+    with looking(ctx, application) as roster:
+        groups = roster.groups()
     if as_json:
         screen.document([group_form(group) for group in groups])
     elif not groups:
@@ -94,10 +96,9 @@ def show(
 ) -> None:
     """Show a group with its members."""
     screen = call_of(ctx).screen
-    with call_of(ctx).mailer() as mailer, mailer.parts.outbox.reading() as tx:
-        known_application(mailer.parts.settings, application)
-        group = directory.find_group(tx, application, name)
-        members = _members(tx, application, group)
+    with looking(ctx, application) as roster:
+        group = roster.group(name)
+        members = _members(roster, group)
     if as_json:
         people = [user_form(user) for user in members]
         screen.document({**group_form(group), "people": people})
@@ -122,6 +123,7 @@ def add_member(
     """Make users members of a group; who is one already stays one."""
     with call_of(ctx).mailer() as mailer:
         known_application(mailer.parts.settings, application)
+        require_own(mailer.parts)
         with mailer.parts.outbox.transaction() as tx:
             group = directory.add_members(tx, application, name, who)
     _tell(call_of(ctx).screen, "changed", group, as_json=as_json)
@@ -137,6 +139,7 @@ def remove_member(
     """End memberships in a group; who is no member stays none."""
     with call_of(ctx).mailer() as mailer:
         known_application(mailer.parts.settings, application)
+        require_own(mailer.parts)
         with mailer.parts.outbox.transaction() as tx:
             group = directory.remove_members(tx, application, name, who)
     _tell(call_of(ctx).screen, "changed", group, as_json=as_json)
@@ -152,12 +155,10 @@ def group_form(group: GroupRecord) -> dict[str, object]:
     }
 
 
-def _members(tx: Tx, application: str, group: GroupRecord) -> list[UserRecord]:
+def _members(roster: Roster, group: GroupRecord) -> list[UserRecord]:
     found: list[UserRecord] = []
-    after = 0
-    while page := directory.list_members(
-        tx, application, group.name, after=after, limit=MAX_LISTED
-    ):
+    after, which = 0, UserFilter(group=group.name)
+    while page := roster.users(which, after=after, limit=MAX_LISTED):
         found += page
         after = page[-1].id
     return found

@@ -8,6 +8,7 @@ from envoi.assembly import Parts, now_ms
 from envoi.cli.call import call_of, known_application
 from envoi.cli.exits import ExitCode
 from envoi.cli.inputs import opened
+from envoi.cli.rosters import require_own
 from envoi.cli.screen import Screen
 from envoi.cli.typed import Application, Json, examples
 from envoi.directory.importing import ImportReport, import_users, rehearse_import
@@ -49,6 +50,7 @@ def take_in(
     screen = call_of(ctx).screen
     with call_of(ctx).mailer() as mailer:
         known_application(mailer.parts.settings, application)
+        require_own(mailer.parts)
         report = _taken(mailer.parts, screen, application, file, is_dry_run=dry_run)
     if as_json:
         screen.document(_form(report))

@@ -10,6 +10,7 @@ import typer
 from envoi.assembly import Parts, now_ms
 from envoi.cli.call import call_of, known_application
 from envoi.cli.moments import both
+from envoi.cli.rosters import looking, require_own
 from envoi.cli.screen import Screen
 from envoi.cli.typed import MAX_ID, Application, Json, Yes, examples, sure, taking
 from envoi.cli.user_fields import KEYS, change_of, draft_of, fields_of
@@ -19,10 +20,10 @@ from envoi.directory.people import (
     add_user,
     change_user,
     find_user,
-    list_users,
     remove_user,
 )
 from envoi.directory.records import Saved, UserFilter, UserRecord
+from envoi.directory.roster import Roster
 from envoi.errors import InputError
 from envoi.seams import Tx
 
@@ -201,9 +202,8 @@ def show_all(ctx: typer.Context, options: _ListOptions) -> None:
         is_active=options.active,
         is_reachable=options.reachable,
     )
-    with call_of(ctx).mailer() as mailer, mailer.parts.outbox.reading() as tx:
-        known_application(mailer.parts.settings, options.application)
-        found = tuple(_pages(tx, which, options))
+    with looking(ctx, options.application) as roster:
+        found = tuple(_pages(roster, which, options))
     if options.as_json:
         screen.document([user_form(user) for user in found])
         return
@@ -219,9 +219,8 @@ def show(
     ctx: typer.Context, who: Who, application: Application = "main", as_json: Json = False
 ) -> None:
     """Show one user with all addresses and groups."""
-    with call_of(ctx).mailer() as mailer, mailer.parts.outbox.reading() as tx:
-        known_application(mailer.parts.settings, application)
-        user = find_user(tx, application, who)
+    with looking(ctx, application) as roster:
+        user = roster.user(who)
     if as_json:
         call_of(ctx).screen.document(user_form(user))
     else:
@@ -275,14 +274,15 @@ def show_user(screen: Screen, user: UserRecord) -> None:
 def _writing(ctx: typer.Context, application: str) -> Generator[tuple[Parts, Tx]]:
     with call_of(ctx).mailer() as mailer:
         known_application(mailer.parts.settings, application)
+        require_own(mailer.parts)
         with mailer.parts.outbox.transaction() as tx:
             yield mailer.parts, tx
 
 
-def _pages(tx: Tx, which: UserFilter, options: _ListOptions) -> Iterable[UserRecord]:
+def _pages(roster: Roster, which: UserFilter, options: _ListOptions) -> Iterable[UserRecord]:
     after, left = options.after, options.limit
     while left:
-        page = list_users(tx, options.application, which, after=after, limit=min(left, MAX_LISTED))
+        page = roster.users(which, after=after, limit=min(left, MAX_LISTED))
         yield from page
         if len(page) < min(left, MAX_LISTED):
             return

@@ -1,0 +1,72 @@
+"""This room is the part of `envoi check` about who exists."""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+from envoi.assembly import Parts
+from envoi.cli.call import require_outbox
+from envoi.cli.findings import Finding, Level
+from envoi.cli.typed import counted
+from envoi.core.routing import Question, Selector, SelectorType
+from envoi.errors import DirectoryError, OutboxError
+from envoi.seams import Directory, Tx
+
+# Whether an administrator has an address is looked up among so many of them.
+_LOOKED_AT = 1_000
+
+
+def of_directory(parts: Parts) -> Iterator[Finding]:
+    """Say how many users and administrators each application has, and what is missing."""
+    try:
+        with _reading(parts) as tx:
+            for application in parts.settings.applications:
+                yield from _of_application(parts, tx, application)
+    except DirectoryError as err:
+        said, _, advice = str(err).removesuffix(")").rpartition(" (")
+        yield Finding(Level.WRONG, "directory", said, advice)
+    except OutboxError:
+        return  # what is wrong with the outbox is said of the outbox
+
+
+@contextmanager
+def _reading(parts: Parts) -> Generator[Tx]:
+    # People who are kept elsewhere are there without an outbox, and none may be made here.
+    if parts.users_database is not None:
+        with parts.users_database.alone() as theirs:
+            yield theirs
+        return
+    require_outbox(parts.outbox)
+    with parts.outbox.reading() as tx:
+        yield tx
+
+
+def _of_application(parts: Parts, tx: Tx, application: str) -> Iterator[Finding]:
+    directory = parts.directory(application)
+    users = directory.count(tx, _question(SelectorType.EVERYONE))
+    admins, reachable = _admins(directory, tx)
+    place = parts.users_database.place if parts.users_database else "in the outbox"
+    counts = (
+        counted(users, "user", "users"),
+        counted(admins, "administrator", "administrators"),
+        place,
+    )
+    yield Finding(Level.OK, "directory", f"{application}: {', '.join(counts)}")
+    if not reachable and not parts.settings.applications[application].fallback:
+        yield Finding(
+            Level.WARNING,
+            "directory",
+            f"{application}: no administrator has a usable address, and application.fallback is "
+            "empty: mail whose recipients cannot be determined goes to nobody",
+            "give an administrator an address, or name addresses in application.fallback",
+        )
+
+
+def _admins(directory: Directory, tx: Tx) -> tuple[int, bool]:
+    question = _question(SelectorType.ADMINS)
+    candidates = directory.audience(tx, question, limit=_LOOKED_AT).candidates
+    is_one_reachable = any(c.person.is_active and c.person.address for c in candidates)
+    return directory.count(tx, question), is_one_reachable
+
+
+def _question(selector_type: SelectorType) -> Question:
+    return Question(selectors=frozenset({Selector(selector_type)}))

@@ -1,0 +1,42 @@
+"""This room opens the users and groups that a command shows or changes, whoever keeps them."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import typer
+
+from envoi.assembly import Parts
+from envoi.cli.call import call_of, known_application
+from envoi.directory.kallithea_roster import KallitheaRoster
+from envoi.directory.roster import OwnRoster, Roster
+from envoi.errors import RefusedError
+
+
+@contextmanager
+def looking(ctx: typer.Context, application: str) -> Generator[Roster]:
+    """Open the users of an application to be looked at.
+
+    Raises:
+        DirectoryError: Another system keeps them, and its database cannot be read.
+    """
+    with call_of(ctx).mailer() as mailer, mailer.parts.outbox.reading() as tx:
+        known_application(mailer.parts.settings, application)
+        database = mailer.parts.users_database
+        if database is None:
+            yield OwnRoster(tx, application)
+            return
+        with database.reading(tx) as theirs:
+            yield KallitheaRoster(theirs)
+
+
+def require_own(parts: Parts) -> None:
+    """Refuse to change users and groups that another system keeps.
+
+    Raises:
+        RefusedError: It keeps them; says where.
+    """
+    if parts.users_database is not None:
+        raise RefusedError(
+            f"users and groups come read-only from {parts.users_database.place} "
+            f'(directory.kind = "{parts.settings.directory.kind}"): change them there'
+        )
