@@ -34,6 +34,7 @@ class Fact(StrEnum):
     RECIPIENTS_NOBODY = "recipients.nobody"
     RECIPIENT_LEFT_OUT = "recipient.left_out"
     HEADER_IGNORED = "header.ignored"
+    LINK_MOVED = "link.moved"
     MAIL_SPOOLED = "mail.spooled"
     MAIL_NOT_CONFIGURED = "mail.not_configured"
     TEMPLATE_BROKEN = "template.broken"
@@ -82,6 +83,7 @@ _TABLE: dict[Fact, tuple[int, str]] = {
         "'{subject}' does not go to {what}: {because}",
     ),
     Fact.HEADER_IGNORED: (logging.WARNING, "header {what} of '{subject}' ignored: {because}"),
+    Fact.LINK_MOVED: (logging.WARNING, "'{subject}' led to {what}: {because}"),
     Fact.MAIL_SPOOLED: (logging.INFO, "'{subject}' kept for the worker in {path}"),
     Fact.MAIL_NOT_CONFIGURED: (
         logging.WARNING,
