@@ -1,0 +1,1 @@
+"""This room holds the commands of `manage.py`, one per module."""
