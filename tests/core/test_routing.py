@@ -3,6 +3,8 @@
 from types import MappingProxyType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from envoi.core.condition import Condition, Operator
 from envoi.core.event import Event
@@ -11,16 +13,20 @@ from envoi.core.routing import (
     Audience,
     Because,
     Candidate,
+    Chain,
     Selector,
     SelectorType,
     Sender,
     Why,
     pick_recipients,
     pick_senders,
+    read_choice,
 )
 from tests.core.samples import person, role
 
 REVIEWERS, OWNER, ACTOR = role("reviewers"), role("owner"), role("actor")
+NO_READERS = role("may_not_read")
+UNREADABLE: dict[str, bool] = {}
 ADMINS = Selector(SelectorType.ADMINS)
 
 
@@ -33,7 +39,10 @@ def found(who, *by) -> Candidate:
 
 
 def audience(*candidates, actor=None, unknown=MappingProxyType({})) -> Audience:
-    return Audience(candidates=candidates, actor=actor, unknown=unknown)
+    answered = {selector for candidate in candidates for selector in candidate.found_by}
+    return Audience(
+        candidates=candidates, actor=actor, unknown=unknown, answered=frozenset(answered)
+    )
 
 
 def chosen(recipients):
@@ -66,6 +75,7 @@ def test_three_reviewers_one_without_address_one_inactive_and_the_actor_among_th
 @pytest.mark.parametrize(
     ("who", "rule", "because"),
     [
+        ({}, UNREADABLE, "may not read what it is about"),
         ({}, {}, "did it and is not told of it"),
         ({}, {"tells_actor": True}, "is excluded by role:owner"),
         ({}, {"tells_actor": True, "exclude": ()}, "is inactive"),
@@ -76,13 +86,14 @@ def test_three_reviewers_one_without_address_one_inactive_and_the_actor_among_th
             "has an unusable address: a@",
         ),
     ],
-    ids=["actor", "excluded", "inactive", "no address", "unusable address"],
+    ids=["may not read", "actor", "excluded", "inactive", "no address", "unusable address"],
 )
 def test_reasons_are_judged_in_one_order(who, rule, because):
     against = person("x", **{"address": None, "is_active": False, **who})
+    found_by = (REVIEWERS, OWNER, NO_READERS) if rule is UNREADABLE else (REVIEWERS, OWNER)
     rules = sender(**{"exclude": (OWNER,), **rule})
 
-    _, skipped = pick_recipients(audience(found(against, REVIEWERS, OWNER), actor=against), [rules])
+    _, skipped = pick_recipients(audience(found(against, *found_by), actor=against), [rules])
 
     assert passed_over(skipped) == [("x", because)]
 
@@ -219,6 +230,153 @@ def test_everybody_considered_is_chosen_or_skipped_once_per_sender():
     assert len(told) == len(set(told)) == 60
 
 
+@pytest.mark.parametrize(
+    ("people", "expected"),
+    [
+        ({"ann": REVIEWERS, "bob": OWNER}, [("ann", "is named by the event as reviewers")]),
+        ({"bob": OWNER}, [("bob", "is named by the event as owner")]),
+        ({"bob": OWNER, "cyd": ADMINS}, [("bob", "is named by the event as owner")]),
+        ({"cyd": ADMINS}, [("cyd", "is an administrator")]),
+        ({}, []),
+    ],
+    ids=["the first link", "the second", "not the third", "the third", "nobody"],
+)
+def test_of_a_chain_the_first_link_counts_that_finds_anybody(people, expected):
+    chain = Chain((REVIEWERS, OWNER, ADMINS))
+    candidates = [found(person(login), selector) for login, selector in people.items()]
+
+    recipients, _ = pick_recipients(audience(*candidates), [sender("s", chain)])
+
+    assert chosen(recipients) == expected
+
+
+def test_a_chain_whose_first_link_found_only_the_actor_goes_no_further():
+    ann = person("ann")
+
+    recipients, skipped = pick_recipients(
+        audience(found(ann, REVIEWERS), found(person("bob"), OWNER), actor=ann),
+        [sender("s", Chain((REVIEWERS, OWNER)))],
+    )
+
+    assert recipients == ()
+    assert passed_over(skipped) == [("ann", "did it and is not told of it")]
+
+
+def test_a_name_that_is_unknown_is_told_only_of_the_links_that_were_tried():
+    unknown = {"ghost": frozenset({REVIEWERS}), "gone": frozenset({ADMINS})}
+    chain = Chain((REVIEWERS, OWNER, ADMINS))
+
+    _, skipped = pick_recipients(
+        audience(found(person("bob"), OWNER), unknown=unknown), [sender("s", chain)]
+    )
+
+    assert passed_over(skipped) == [("ghost", "is not in the directory")]
+
+
+def test_who_may_not_read_it_is_told_by_no_sender():
+    senders = [sender("a"), sender("b", OWNER, tells_actor=True, tells_inactive=True)]
+    ann = found(person("ann"), REVIEWERS, OWNER, NO_READERS)
+
+    recipients, skipped = pick_recipients(audience(ann), senders)
+
+    assert recipients == ()
+    assert passed_over(skipped) == [("ann", "may not read what it is about")] * 2
+
+
+def test_who_is_named_only_as_one_who_may_not_read_was_never_considered():
+    assert pick_recipients(audience(found(person("ann"), NO_READERS)), [sender()]) == ((), ())
+
+
+EXTRA = Address("ann.extra", "example.org")
+
+
+@pytest.mark.parametrize(
+    ("rule", "matched", "primary", "expected"),
+    [
+        ({"to_matched_address": True}, EXTRA, Address("ann", "example.org"), str(EXTRA)),
+        ({"to_matched_address": True}, EXTRA, None, str(EXTRA)),
+        ({"to_matched_address": True}, None, Address("ann", "example.org"), "ann@example.org"),
+        ({}, EXTRA, Address("ann", "example.org"), "ann@example.org"),
+        ({}, EXTRA, None, ""),
+    ],
+    ids=["matched", "matched alone", "named by login", "another sender", "and without primary"],
+)
+def test_only_a_sender_that_says_so_writes_to_the_address_that_matched(
+    rule, matched, primary, expected
+):
+    ann = Candidate(
+        person=person("ann", address=primary), found_by=frozenset({REVIEWERS}), matched=matched
+    )
+
+    recipients, _ = pick_recipients(audience(ann), [sender(**rule)])
+
+    assert [str(r.address) for r in recipients] == ([expected] if expected else [])
+
+
+def test_what_somebody_typed_is_no_address_to_match():
+    typed = outsider(Address("ann", "example.net"))
+
+    recipients, skipped = pick_recipients(
+        audience(found(typed)), [sender("reset", to_matched_address=True)]
+    )
+
+    assert recipients == ()
+    assert [str(s.because) for s in skipped] == ["is not in the directory"]
+
+
+MAILBOXES = [Address(name, "example.org") for name in "abc"]
+
+
+@st.composite
+def audiences(draw):
+    """Some people, each found by some selectors, one of whom may be the actor."""
+    logins = draw(st.lists(st.sampled_from("abcdef"), unique=True, max_size=6))
+    candidates = [
+        Candidate(
+            person=person(
+                login,
+                address=draw(st.sampled_from([None, *MAILBOXES])),
+                is_active=draw(st.booleans()),
+            ),
+            found_by=frozenset(draw(st.sets(st.sampled_from([REVIEWERS, OWNER, NO_READERS])))),
+            matched=draw(st.sampled_from([None, *MAILBOXES])),
+        )
+        for login in logins
+    ]
+    actor = draw(st.sampled_from([None, *(c.person for c in candidates)]))
+    return audience(*candidates, actor=actor)
+
+
+CHOICES = [REVIEWERS, OWNER, Chain((OWNER, REVIEWERS)), Chain((REVIEWERS, OWNER))]
+rule_values = st.builds(
+    sender,
+    st.uuids().map(str),
+    st.sampled_from(CHOICES),
+    tells_actor=st.booleans(),
+    tells_inactive=st.booleans(),
+    to_matched_address=st.booleans(),
+    exclude=st.sampled_from([(), (OWNER,)]),
+)
+
+
+@given(audiences(), st.lists(rule_values, max_size=3))
+def test_whatever_the_rules_each_is_told_once_and_nobody_who_must_not_be(asked, senders):
+    recipients, skipped = pick_recipients(asked, senders)
+
+    assert len({r.address for r in recipients}) == len(recipients)
+    assert len({r.person.id for r in recipients}) == len(recipients)
+    found_by = {c.person.id: c.found_by for c in asked.candidates}
+    rules = {s.name: s for s in senders}
+    for one in recipients:
+        rule = rules[one.sender]
+        assert NO_READERS not in found_by[one.person.id]
+        assert found_by[one.person.id].isdisjoint(rule.exclude)
+        assert one.person.is_active or rule.tells_inactive
+        assert asked.actor is None or one.person.id != asked.actor.id or rule.tells_actor
+    judged = [(one.sender, one.person.id) for one in (*recipients, *skipped)]
+    assert len(judged) == len(set(judged))
+
+
 PULL = Event(kind="pull_request", actor="ann", facts={"state": "open"}, people={
     "reviewers": ("bob", "cyd"), "owner": (),
 })  # fmt: skip
@@ -264,6 +422,20 @@ def test_senders_speak_in_their_order():
 def test_a_selector_is_read(text, expected):
     assert Selector.parse(text) == expected
     assert Selector.parse(str(expected)) == expected
+
+
+def test_a_chain_is_read_and_shown():
+    chain = read_choice(" role:reviewers | admins ")
+
+    assert chain == Chain((REVIEWERS, ADMINS))
+    assert str(chain) == "role:reviewers|admins"
+    assert read_choice("admins") == ADMINS
+
+
+@pytest.mark.parametrize("text", ["|", "admins|", "role:a||admins", "role:a|owner"])
+def test_a_broken_chain_is_refused(text):
+    with pytest.raises(ValueError, match="is no selector"):
+        read_choice(text)
 
 
 @pytest.mark.parametrize(
