@@ -14,11 +14,20 @@ from contextlib import suppress
 from envoi.assembly import Parts
 from envoi.broadcasting import Broadcasting
 from envoi.core.kind import Plain
-from envoi.errors import EnvoiError, InputError, OutboxError, RefusedError
+from envoi.errors import (
+    EnvoiError,
+    InputError,
+    NotStoredError,
+    OutboxError,
+    OutboxUnavailableError,
+    RefusedError,
+    SchemaError,
+)
 from envoi.journal import Fact
 from envoi.outbox.claim import Claim
 from envoi.outbox.relay import workers
 from envoi.outbox.route import EventClaim
+from envoi.outbox.spool import Spooled
 from envoi.seams import Carrier, Tx
 from envoi.walk import Walk
 
@@ -26,6 +35,8 @@ from envoi.walk import Walk
 CHORES_EVERY_MS = 1_000
 # So many events are routed in turns: a password reset must not wait for a large audience.
 MAX_ROUTED_AT_ONCE = 4
+# The wait between two tries of a spooled event doubles from a second; ten tries take 8 minutes.
+MAX_SPOOL_TRIES = 10
 # A worker that joins others lets them hear of it before it uses the relay's connections.
 JOIN_MS = 2 * CHORES_EVERY_MS
 
@@ -50,7 +61,7 @@ class Chores:
         transport: str,
     ) -> None:
         """Start with everything due."""
-        self._take_in = take_in
+        self._intake = Intake(parts, take_in)
         self._parts = parts
         self._walk = walk
         self._worker = worker
@@ -135,7 +146,7 @@ class Chores:
             self._expire(now_ms)
             self._sweeper.look()
             self._begin_routing(now_ms)
-            self._take_spool()
+            self._intake.look(now_ms)
         except OutboxError as err:
             self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
 
@@ -190,18 +201,61 @@ class Chores:
             Fact.ROUTING_BROKEN, event=claim.event_id, kind=claim.event.kind, because=err
         )
 
-    def _take_spool(self) -> None:
+
+class Intake:
+    """Takes in what lies in the spool; one file that cannot be stored blocks no other.
+
+    Args:
+        parts: The outbox's parts.
+        take_in: Stores one entry, once; raises `InputError` when it cannot be read.
+    """
+
+    def __init__(self, parts: Parts, take_in: Callable[[Mapping[str, Plain], str], None]) -> None:
+        """Start with every file due."""
+        self._parts = parts
+        self._take_in = take_in
+        self._due_at_ms: dict[str, int] = {}
+
+    def look(self, now_ms: int) -> None:
+        """Take in every file whose time has come.
+
+        Raises:
+            OutboxError: The outbox cannot be used now; the files wait for it.
+        """
         spool, taken = self._parts.spool, 0
         for entry in spool.take():
-            try:
-                self._take_in(entry.form, entry.uid)
-            except InputError as err:
-                entry.reject(str(err))
-                continue
-            entry.done()
-            taken += 1
+            if now_ms >= self._due_at_ms.get(entry.uid, 0):
+                taken += self._take(entry, now_ms)
         if taken:
             self._parts.journal.note(Fact.EVENT_UNSPOOLED, count=taken, path=spool.folder)
+
+    def _take(self, entry: Spooled, now_ms: int) -> int:
+        try:
+            self._take_in(entry.form, entry.uid)
+        except InputError as err:
+            self._set_aside(entry, err)
+            return 0
+        except NotStoredError as err:
+            if isinstance(err.__cause__, OutboxUnavailableError | SchemaError):
+                raise
+            self._fail(entry, err, now_ms)
+            return 0
+        self._due_at_ms.pop(entry.uid, None)
+        entry.done()
+        return 1
+
+    def _fail(self, entry: Spooled, err: NotStoredError, now_ms: int) -> None:
+        # A template that is being edited mends itself; what still fails later needs a person.
+        if entry.tries + 1 >= MAX_SPOOL_TRIES:
+            self._set_aside(entry, err)
+            return
+        self._due_at_ms[entry.uid] = now_ms + (CHORES_EVERY_MS << entry.tries)
+        entry.failed()
+
+    def _set_aside(self, entry: Spooled, err: EnvoiError) -> None:
+        self._due_at_ms.pop(entry.uid, None)
+        entry.reject(str(err))
+        self._parts.journal.note(Fact.SPOOL_SET_ASIDE, path=entry.path, because=err)
 
 
 class Crew:

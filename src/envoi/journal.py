@@ -28,6 +28,7 @@ class Fact(StrEnum):
     EVENT_NOT_STORED = "event.not_stored"
     EVENT_SPOOLED = "event.spooled"
     EVENT_UNSPOOLED = "event.unspooled"
+    SPOOL_SET_ASIDE = "spool.set_aside"
     EVENT_ROUTED = "event.routed"
     EVENT_UNHEARD = "event.unheard"
     RECIPIENTS_UNDETERMINED = "recipients.undetermined"
@@ -68,6 +69,7 @@ _TABLE: dict[Fact, tuple[int, str]] = {
     Fact.EVENT_NOT_STORED: (logging.ERROR, "event {kind} not stored: {because}; facts {facts}"),
     Fact.EVENT_SPOOLED: (logging.WARNING, "event {kind} spooled to {path}: {because}"),
     Fact.EVENT_UNSPOOLED: (logging.INFO, "{count} spooled events taken in from {path}"),
+    Fact.SPOOL_SET_ASIDE: (logging.ERROR, "spooled event {path} set aside: {because}"),
     Fact.EVENT_ROUTED: (logging.INFO, "event {event} ({kind}) routed, {deliveries} deliveries"),
     Fact.EVENT_UNHEARD: (logging.DEBUG, "event {event} ({kind}) concerns nobody: {because}"),
     Fact.RECIPIENTS_UNDETERMINED: (

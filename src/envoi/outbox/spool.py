@@ -30,15 +30,23 @@ class Spooled:
         uid: 32 hexadecimal digits; hand them in as the event's uid, so that it is stored once.
         form: What `keep` was given.
         path: Its file.
+        tries: How often storing it has failed, in whatever process.
     """
 
     uid: str
     form: Mapping[str, Plain]
     path: Path
+    tries: int = 0
 
     def done(self) -> None:
         """Remove the file: the event is stored."""
         self.path.unlink(missing_ok=True)
+
+    def failed(self) -> None:
+        """Count a try in the file's name, where a restart does not forget it."""
+        written = self.path.stem.partition("-")[0]
+        with contextlib.suppress(OSError):  # another worker was quicker
+            self.path.rename(self.path.with_name(f"{written}-{self.tries + 1}-{self.uid}{_SUFFIX}"))
 
     def reject(self, because: str) -> None:
         """Put the file aside as `.broken`, with the reason beside it; it blocks no other."""
@@ -87,8 +95,10 @@ class Spool:
             if not isinstance(form, dict):
                 _put_aside(path, "expected a JSON object")
                 continue
-            uid = path.stem.rpartition("-")[2]
-            yield Spooled(uid=uid, form=cast("dict[str, Plain]", form), path=path)
+            _written, _, rest = path.stem.partition("-")
+            tries, _, uid = rest.rpartition("-")
+            counted = int(tries) if tries.isdecimal() else 0
+            yield Spooled(uid=uid, form=cast("dict[str, Plain]", form), path=path, tries=counted)
 
     def _files(self) -> list[Path]:
         # A name starts with the file's time in nanoseconds, so the names sort by age.
