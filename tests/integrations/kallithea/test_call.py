@@ -247,3 +247,64 @@ class TestTokens:
 
     def test_of_a_subject_are_masked_in_a_log(self):
         assert masked(f"Reset {TOKEN}!") == "Reset ********!"
+
+
+class TestLinkWithAToken:
+    HOME = Identity(sender=OURS, base_url="https://code.example.org/kal")
+
+    def read(self, body, html="", identity=HOME, headers=None):
+        call = Call(
+            recipients=["ann@example.org"],
+            subject="Hi",
+            body=body,
+            html_body=html,
+            headers=headers,
+        )
+        return read_call(call, identity, "main")
+
+    @pytest.mark.parametrize(
+        "site",
+        [
+            "https://evil.test",
+            "http://evil.test:8080",
+            "https://code.example.org@evil.test",
+            "https://code.example.org.evil.test",
+            "HTTPS://evil.test\\",
+            "https://",
+        ],
+    )
+    def test_leads_to_the_site_of_the_settings_and_is_told(self, site):
+        found = self.read(f"{site}/kal/reset?token={TOKEN}\n", f'<a href="{site}/r?token={TOKEN}">')
+
+        assert found.mail.text == f"https://code.example.org/kal/reset?token={TOKEN}\n"
+        assert found.mail.html == f'<a href="https://code.example.org/r?token={TOKEN}">'
+        assert [(doubt.fact, doubt.what) for doubt in found.doubts] == [(Fact.LINK_MOVED, site)]
+
+    @pytest.mark.parametrize("site", ["https://code.example.org", "https://CODE.example.org:443"])
+    def test_that_leads_there_is_nothing_to_tell_of(self, site):
+        found = self.read(f"{site}/kal/reset?token={TOKEN}\n")
+
+        assert found.mail.text == f"https://code.example.org/kal/reset?token={TOKEN}\n"
+        assert found.doubts == ()
+
+    def test_of_a_folder_holds_the_token_there_too(self):
+        found = self.read(f"https://evil.test/reset/{TOKEN}/now\n")
+
+        assert found.mail.text == f"https://code.example.org/reset/{TOKEN}/now\n"
+
+    @pytest.mark.parametrize(
+        ("body", "identity", "headers"),
+        [
+            (f"https://other.test/help\n{TOKEN}\n", HOME, None),
+            (f"https://other.test/?token={TOKEN}\n", IDENTITY, None),
+            (f"https://other.test/?rev={REVISION}\n", HOME, {TYPE_HEADER: "cs_comment"}),
+        ],
+        ids=["no token in it", "no base URL", "a comment"],
+    )
+    def test_is_the_only_one_that_is_changed(self, body, identity, headers):
+        assert self.read(body, identity=identity, headers=headers).mail.text == body
+
+    def test_is_found_in_time_linear_in_the_text(self):
+        body = "http://" * 20_000 + f"?token={TOKEN}"
+
+        assert self.read(body).mail.secrets == (TOKEN,)

@@ -17,6 +17,7 @@ from envoi.core.people import Mailbox
 from envoi.core.problem import Problem, brief
 from envoi.core.ready import READY_KIND, ReadyMail
 from envoi.errors import AddressError, InputError
+from envoi.integrations.kallithea.homing import homed
 from envoi.integrations.kallithea.tokens import tokens_in
 from envoi.journal import Fact
 
@@ -85,7 +86,9 @@ def read_call(call: Call, identity: Identity, application: str) -> Read:
     headers, references, refused = _headers(call.headers)
     words = _words(call, identity.prefix)
     secrets = () if _is_typed(headers) else _tokens(words)
-    to, strangers = _mailboxes(call.recipients, has_secrets=bool(secrets))
+    to, left_out = _mailboxes(call.recipients, has_secrets=bool(secrets))
+    led_home = homed(words, secrets, identity.base_url if secrets else "")
+    words = led_home.words
     mail = ReadyMail(
         to=to,
         to_fallback=not to,
@@ -100,7 +103,9 @@ def read_call(call: Call, identity: Identity, application: str) -> Read:
         mail_class=MailClass.SECURITY if secrets else MailClass.NOTICE,
         application=application,
     )
-    return Read(mail=mail, doubts=(*strangers, *refused))
+    because = f"a link with a token leads to {identity.base_url}, the site of the settings"
+    moved = [Doubt(fact=Fact.LINK_MOVED, what=site, because=because) for site in led_home.strangers]
+    return Read(mail=mail, doubts=(*left_out, *refused, *moved))
 
 
 def references_of(value: str) -> tuple[str, ...]:
