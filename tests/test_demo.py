@@ -23,6 +23,8 @@ KINDS = {
     "message",
     "new_comment",
     "new_user",
+    "password_changed",
+    "password_external",
     "password_reset",
     "pull_request",
     "pull_request_comment",
