@@ -60,6 +60,12 @@ SENT_FROM = "app_email_from = k@example.org"
             id="another password for errors",
         ),
         pytest.param(
+            [SENT_FROM, "trace_errors.smtp_use_tls = yes"],
+            "trace_errors.smtp_use_tls: expected what smtp_use_tls is, got 'yes' "
+            "(error mail goes by the same relay as all other mail)",
+            id="another TLS for errors",
+        ),
+        pytest.param(
             [SENT_FROM, "smpt_server = mail.example.org"],
             "smpt_server: expected a known key, got an unknown one (did you mean smtp_server?)",
             id="misspelt",
@@ -85,6 +91,20 @@ SENT_FROM = "app_email_from = k@example.org"
 )
 def test_what_works_otherwise_than_in_kallithea_is_warned_of(ini, lines, told):
     assert [str(warning) for warning in ini(*lines).warnings] == [told]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["smtp_use_tls = true", "trace_errors.smtp_use_tls = yes"],
+        ["trace_errors.smtp_use_tls = false"],
+        ["smtp_server = mail.example.org", "trace_errors.smtp_server = mail.example.org"],
+        ["smtp_server = mail.example.org", "trace_errors.smtp_server ="],
+    ],
+    ids=["TLS in other words", "no TLS said once", "the same server", "no server"],
+)
+def test_a_copy_that_says_the_same_is_not_warned_of(ini, lines):
+    assert ini(SENT_FROM, *lines).warnings == ()
 
 
 def test_a_key_that_the_defaults_overrule_is_warned_of(tmp_path):

@@ -42,6 +42,7 @@ def ini(tmp_path):
         pytest.param("[app:main]\nk = %(j)s\nj = %%(x)s", "%(x)s", id="percent in a reference"),
         pytest.param("[app:main]\nk = a\n  b", "a\nb", id="two lines"),
         pytest.param("[app:main]\nk: colon", "colon", id="colon"),
+        pytest.param("[app:main]\nk \t = \t a = b : c ", "a = b : c", id="first delimiter"),
         pytest.param("[app:main]\nk = a ; b # c", "a ; b # c", id="no comment behind a value"),
         pytest.param("# c\n; c\n[app:main]\nk = v", "v", id="comments"),
         pytest.param("[app:main]\nK = other case", "", id="case counts"),
@@ -122,7 +123,7 @@ ELSEWHERE = (
     "(other files and sections are not followed: name the file that has them, or put the keys "
     "that concern mail into [DEFAULT])"
 )
-LARGE = "x" * 10 * MAX_FILE_BYTES
+LARGE = "x" * 10_000_000
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,9 @@ LARGE = "x" * 10 * MAX_FILE_BYTES
             "a longer one, line 2",
             id="long line",
         ),
-        pytest.param(LARGE, "a file of at most 1048576 bytes", "a larger one", id="10 MB"),
+        pytest.param(
+            LARGE, f"a file of at most {MAX_FILE_BYTES} bytes", "a larger one", id="10 MB"
+        ),
         pytest.param(
             "[app:main]\nuse = config:other.ini",
             HERE,

@@ -32,6 +32,8 @@ OWN_PREFIX = "envoi."
 NOT_ABOUT_MAIL = "not about mail: not read"
 # How alike a key must be to one that is read: `mail_to` is (email_to), `smtp_host` is to none.
 NEAR = 0.8
+# Kallithea's own file has a hundred keys; each guess compares with all that are read.
+MAX_GUESSED = 1000
 # PasteDeploy's own words, which are nobody's settings.
 _OF_THE_FORMAT = frozenset({"use", "filter-with", "require"})
 
@@ -182,8 +184,9 @@ def warn_of_misspelt(imported: Import, known: frozenset[str], beginnings: tuple[
         known: The keys that are read.
         beginnings: What only keys about mail begin with; any other key must be near to one.
     """
-    for key in imported.ini.values:
-        if key in known or key.startswith(OWN_PREFIX):
+    others = [key for key in imported.ini.values if key not in known]
+    for key in others[:MAX_GUESSED]:
+        if key.startswith(OWN_PREFIX):
             continue
         is_of_mail = key.startswith(beginnings)
         near = get_close_matches(key[:100], known, 1, NEAR)

@@ -236,7 +236,10 @@ def _compare_relays(ini: Import) -> None:
     for name in ("smtp_server", "smtp_port", "smtp_username", "smtp_password", "smtp_use_tls"):
         key = f"trace_errors.{name}"
         ours, theirs = ini.ini.text(name), ini.ini.text(key)
-        if theirs and theirs != ours:
+        is_same = ours == theirs
+        if name == "smtp_use_tls":
+            is_same = values.boolean(ours or "no") == values.boolean(theirs)
+        if theirs and not is_same:
             hint = "error mail goes by the same relay as all other mail"
             ini.warn(key, f"what {name} is", ini.shown(key), hint)
 
