@@ -310,6 +310,18 @@ class TestOnPostgresql:
 
             assert names(tx) == ["ann"]
 
+    def test_nothing_stays_set_for_whom_a_pooler_gives_the_connection_next(self, kallithea):
+        shows = "SELECT current_setting('{0}')"
+        names = ("default_transaction_read_only", "statement_timeout", "lock_timeout")
+        with kallithea.alone() as tx:
+            inside = tx.execute(shows.format("transaction_read_only"), {})[0][0]
+        with kallithea._own_engine().connect() as connection:
+            raw = connection.connection.driver_connection
+            raw.rollback()
+            after = [raw.execute(shows.format(name)).fetchone()[0] for name in names]
+
+        assert (inside, after) == ("on", ["off", "0", "0"])
+
     def test_a_connection_that_the_server_ended_is_made_again(self, kallithea, postgres_server):
         with kallithea.alone() as tx:
             names(tx)

@@ -6,7 +6,7 @@ user who was registered a moment ago is seen before the commit, and no second co
 for the first one's locks. Comparing URLs would not do: one server has many names, and the caller
 may have connected under another user or with another search path.
 
-* Our own connections cannot write: SQLite's is opened read-only, PostgreSQL's begins every
+* Our own connections cannot write: SQLite's is opened read-only, PostgreSQL's makes every
   transaction so. No file is ever made.
 * Nobody waits long: two seconds to connect, for a lock or for a statement. Who waited in vain
   spares the next ones the wait (`PAUSE_S`).

@@ -61,31 +61,34 @@ def opened(url: "URL", connected: Callable[[], None]) -> "Engine":
         max_overflow=MAX_CONNECTIONS - 2,
         pool_timeout=WAIT_S,
         pool_pre_ping=not is_sqlite,
-        connect_args={} if is_sqlite else {"connect_timeout": WAIT_S},
+        connect_args={} if is_sqlite else {"connect_timeout": WAIT_S, "prepare_threshold": None},
         hide_parameters=True,
         **place,
     )
 
     @event.listens_for(engine, "connect")
-    def set_up(raw: "DBAPIConnection", _record: object) -> None:  # pyright: ignore[reportUnusedFunction] # the decorator registers it
+    def told(_raw: "DBAPIConnection", _record: object) -> None:  # pyright: ignore[reportUnusedFunction] # the decorator registers it
         connected()
-        if is_sqlite:
-            return
-        cursor = raw.cursor()
-        cursor.execute("SET default_transaction_read_only = on")
-        cursor.execute(f"SET statement_timeout = {WAIT_S * 1000}")
-        cursor.execute(f"SET lock_timeout = {WAIT_S * 1000}")
-        cursor.close()
-        raw.commit()
 
-    if is_sqlite:
-        event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", _begin_sqlite if is_sqlite else _begin_postgresql)
     return engine
 
 
-def _begin(connection: "Connection") -> None:
+def _begin_sqlite(connection: "Connection") -> None:
     # The driver begins none by itself; without one each statement would see another moment.
     connection.exec_driver_sql("BEGIN")
+
+
+def _begin_postgresql(connection: "Connection") -> None:
+    # For this transaction only. What is set for a session would stay with the server's connection
+    # behind a pooler such as PgBouncer, and the other system would find its own one read-only.
+    connection.exec_driver_sql(_READ_ONLY)
+
+
+_READ_ONLY = f"""
+SELECT set_config('transaction_read_only', 'on', true),
+  set_config('statement_timeout', '{WAIT_S}s', true), set_config('lock_timeout', '{WAIT_S}s', true)
+"""
 
 
 def _sqlite(path: str) -> sqlite3.Connection:
