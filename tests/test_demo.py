@@ -23,6 +23,7 @@ KINDS = {
     "message",
     "new_comment",
     "new_user",
+    "object_changed",
     "password_changed",
     "password_external",
     "password_reset",
