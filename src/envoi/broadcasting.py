@@ -118,7 +118,7 @@ class Broadcasting:
                 self._parts.outbox.keep_cursor(tx, claim, after, self._parts.clock())
             has_more = audience.has_more
             yield
-        self._parts.outbox.finish_routing(claim, self._parts.clock())
+        yield from self._parts.outbox.finish_in_steps(claim, self._parts.clock)
         with self._parts.outbox.transaction() as tx:
             # Paused meanwhile: those whom the search added are held as well.
             broadcasts.sweep_again(tx, claim.event_id)

@@ -2,8 +2,9 @@
 
 During an outage nothing is claimed. One worker tries the relay once per interval: a second after
 trouble with the network, doubling to half a minute; a minute where an operator must act (AUTH,
-TLS), so that a wrong password does not lock the account. One ERROR tells of the outage, and each
-waiting mail is told of once.
+TLS), so that a wrong password does not lock the account. One ERROR in each process that delivers
+tells of the outage, because each finds it out with a connection of its own and may be the only
+one whose log is read; each waiting mail is told of once per process.
 """
 
 from contextlib import suppress

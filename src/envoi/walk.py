@@ -143,7 +143,7 @@ class Walk:
             report(self._parts.journal, told.mails, told.undetermined)
             if has_more:
                 yield
-        self._parts.outbox.finish_routing(claim, self._parts.clock())
+        yield from self._parts.outbox.finish_in_steps(claim, self._parts.clock)
         self._parts.journal.note(
             Fact.EVENT_ROUTED, event=claim.event_id, kind=kind.name, deliveries=deliveries
         )

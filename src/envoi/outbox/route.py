@@ -6,8 +6,6 @@ due in the year 9999 until the audience is complete; then they become due in bat
 batch marks the event routed and deletes its real facts. Repeating any step changes nothing.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import cast
 
@@ -81,21 +79,21 @@ def postpone_event(tx: Tx, claim: EventClaim, due_at_ms: int, problem: str) -> b
     )
 
 
-def finish_routing(
-    transaction: Callable[[], AbstractContextManager[Tx]], claim: EventClaim, now_ms: int
-) -> None:
-    """Make all deliveries of a routed event due, in batches, and delete its real facts.
+def finish_routing(tx: Tx, claim: EventClaim, now_ms: int, after: str = "") -> str | None:
+    """Make at most 1,000 deliveries of a routed event due; with the last its real facts go.
+
+    Args:
+        tx: Open write transaction.
+        claim: The event.
+        now_ms: The clock.
+        after: Address behind which this step begins; empty at the start.
+
+    Returns:
+        Where the next step begins; None when the event is routed.
 
     Raises:
         RefusedError: The lease was lost; who has it now finishes.
     """
-    after: str | None = ""
-    while after is not None:
-        with transaction() as tx:
-            after = _finish_batch(tx, claim, after, now_ms)
-
-
-def _finish_batch(tx: Tx, claim: EventClaim, after: str, now_ms: int) -> str | None:
     fence = {"id": claim.event_id, "claims": claim.claims}
     extended = {**fence, "now_ms": now_ms, "lease_ms": claim.lease_ms}
     _require(claim, tx.execute(st.sql(tx.dialect).extend_event, extended))

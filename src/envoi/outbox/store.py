@@ -7,7 +7,7 @@ guarantees stands in the module it comes from. Lists, statistics and reasons are
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from envoi.core.delivery import Delivery, Move, Patience
@@ -153,9 +153,16 @@ class Outbox:
         """Note how far routing got; raises `RefusedError` when the lease was lost."""
         route.keep_cursor(tx, claim, cursor, now_ms)
 
-    def finish_routing(self, claim: EventClaim, now_ms: int) -> None:
+    def finish_routing(self, claim: EventClaim, now_ms: int, after: str = "") -> str | None:
         """Make its deliveries due; raises `RefusedError` when the lease was lost."""
-        route.finish_routing(self.transaction, claim, now_ms)
+        with self.transaction() as tx:
+            return route.finish_routing(tx, claim, now_ms, after)
+
+    def finish_in_steps(self, claim: EventClaim, clock: Callable[[], int]) -> Iterator[None]:
+        """Make its deliveries due, a transaction per step, so that others write in between."""
+        after: str | None = ""
+        while (after := self.finish_routing(claim, clock(), after)) is not None:
+            yield
 
     def put_off_routing(self, claim: EventClaim, now_ms: int, because: str) -> bool:
         """Give an event back that cannot be routed now; whether the lease was still ours."""
