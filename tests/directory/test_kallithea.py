@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from envoi.directory.kallithea import kallithea_database, kallithea_directory
-from envoi.errors import DirectoryError
+from envoi.addresses import parse_address
+from envoi.directory.kallithea import kallithea_database, kallithea_directory, usable
+from envoi.errors import AddressError, DirectoryError
 from envoi.seams import Numbered
 from tests.directory import contract
 from tests.directory.conftest import add_group, as_kallithea
@@ -223,6 +226,25 @@ def test_where_nobody_is_everybody_is_yet_to_come(empty_url, elsewhere):
     database.close()
 
     assert newest < "user:000000000002"
+
+
+texts = st.one_of(
+    st.from_regex(r"[Aa0._+-]{1,4}@[Aa0.-]{1,9}", fullmatch=True),
+    st.from_regex(r"[a'\u00e4@ ]{1,3}@[a\u00e4.-]{1,9}", fullmatch=True),
+    st.builds(lambda n, m: f"{'a' * n}@{'b' * m}.test", st.integers(60, 66), st.integers(60, 66)),
+    st.builds(lambda n: f"a@{'b.' * n}test", st.integers(110, 130)),
+    st.text(max_size=9),
+)
+
+
+@given(texts)
+def test_the_short_way_to_an_address_leads_where_the_long_one_does(text):
+    try:
+        expected = parse_address(text)
+    except AddressError:
+        expected = None
+
+    assert usable(text) == expected
 
 
 class CountingTables:

@@ -9,6 +9,7 @@ database only proposes rows, exact ones first, and `login_key` and `address_key`
 stores addresses in lower case; rows that others wrote are found nevertheless.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,7 +30,6 @@ from envoi.directory.typed import (
     login_key,
     shown,
 )
-from envoi.errors import AddressError
 from envoi.seams import Row, Tx
 
 # The row that stands for whoever is not signed in; the statements below leave it out.
@@ -104,7 +104,7 @@ class KallitheaTables:
         for key, (stored, user_id, _, username) in sorted(rows, key=_by_rank):
             holders = found.setdefault(key, {})
             if username != ANONYMOUS:
-                holder = Holder(number(user_id), _usable(str(stored)))
+                holder = Holder(number(user_id), usable(str(stored)))
                 holders.setdefault(holder.user_id, holder)
         return {key: tuple(holders.values()) for key, holders in found.items()}
 
@@ -240,21 +240,28 @@ def _address_texts(address: Address) -> set[str]:
 
 
 def _key_of_address(text: str) -> str:
-    address = _usable(text)
+    address = usable(text)
     return address_key(address) if address else ""
 
 
-def _usable(text: str) -> Address | None:
+# Nearly every address is of this form, and reading one whole costs a quarter of a millisecond:
+# a minute for the people of a large site. `--` may stand for letters beyond ASCII.
+_PLAIN = re.compile(r"(?!.*--)([A-Za-z0-9._+-]+)@([A-Za-z0-9.-]+\.[A-Za-z0-9.-]+)")
+
+
+def usable(text: str) -> Address | None:
+    """Return the address that a stored text is, as `parse_address` does; None when it is none."""
+    plain = _PLAIN.fullmatch(text)
     try:
-        return parse_address(text)
-    except AddressError:
+        return Address(plain[1], plain[2].lower()) if plain else parse_address(text)
+    except ValueError:  # AddressError is one too
         return None
 
 
 def _person(row: Row) -> Person:
     user_id, username, first_name, last_name, email, is_active, is_admin = row
     text = str(email or "")
-    address = _usable(text) if text else None
+    address = usable(text) if text else None
     return Person(
         id=person_id(number(user_id)),
         login=_line(username),
