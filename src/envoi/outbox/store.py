@@ -160,9 +160,10 @@ class Outbox:
 
     def finish_in_steps(self, claim: EventClaim, clock: Callable[[], int]) -> Iterator[None]:
         """Make its deliveries due, a transaction per step, so that others write in between."""
-        after: str | None = ""
-        while (after := self.finish_routing(claim, clock(), after)) is not None:
+        after = self.finish_routing(claim, clock())
+        while after is not None:
             yield
+            after = self.finish_routing(claim, clock(), after)
 
     def put_off_routing(self, claim: EventClaim, now_ms: int, because: str) -> bool:
         """Give an event back that cannot be routed now; whether the lease was still ours."""
