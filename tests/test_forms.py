@@ -20,6 +20,7 @@ FULL = ReadyMail(
     reply_to=parse_mailbox("help@example.org"),
     references=("docs-pr-7@example.org", "docs-pr-7-line-n12@example.org"),
     secrets=("Geheim4711",),
+    lifetime_s=3600,
     key="reset-7",
     mail_class=MailClass.SECURITY,
     application="main",
@@ -44,6 +45,10 @@ def test_mail_read_from_its_form_is_the_same(mail):
         ("secrets", [" "]),
         ("to_fallback", "yes"),
         ("to_fallback", 1),
+        ("lifetime_s", "1h"),
+        ("lifetime_s", True),
+        ("lifetime_s", 1.5),
+        ("lifetime_s", -1),
     ],
 )
 def test_what_does_not_fit_is_named_and_no_secret_with_it(field, value):

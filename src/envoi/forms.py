@@ -21,8 +21,8 @@ from envoi.errors import AddressError, EventError, InputError
 EVENT_FIELDS = ("kind", "actor", "subject", "people", "facts", "key", "occurred_at_ms",
                 "application")  # fmt: skip
 MAIL_FIELDS = ("to", "cc", "bcc", "subject", "text", "html", "headers", "attachments", "from",
-               "reply_to", "references", "secrets", "to_fallback", "key", "class",
-               "application")  # fmt: skip
+               "reply_to", "references", "secrets", "to_fallback", "lifetime_s", "key",
+               "class", "application")  # fmt: skip
 
 
 def read_event(form: object, kind: str = "") -> Event:
@@ -104,6 +104,7 @@ def read_mail(form: object) -> ReadyMail:
         references=tuple(cast("list[str]", table.get("references") or ())),
         secrets=tuple(cast("list[str]", table.get("secrets") or ())),
         to_fallback=bool(table.get("to_fallback")),
+        lifetime_s=cast("int", table.get("lifetime_s") or 0),
         key=str(table.get("key") or ""),
         mail_class=MailClass(str(table.get("class") or MailClass.NOTICE)),
         application=str(table.get("application") or "main"),
@@ -134,6 +135,7 @@ def mail_form(mail: ReadyMail) -> dict[str, Plain]:
         "references": list(mail.references),
         "secrets": list(mail.secrets),
         "to_fallback": mail.to_fallback,
+        "lifetime_s": mail.lifetime_s,
         "key": mail.key,
         "class": mail.mail_class,
         "application": mail.application,
@@ -199,6 +201,7 @@ def _mail_misfits(table: Mapping[str, object]) -> list[Problem]:
         problems += _unless(table, field, (str, list), "a mailbox or a list of them")
     problems += _unless(table, "headers", Mapping, "an object")
     problems += _unless(table, "attachments", list, "a list")
+    problems += _unless(table, "lifetime_s", int, "whole seconds")
     for field in ("references", "secrets"):
         if not _is_texts(table.get(field) or []):
             # A secret must not stand in the line that refuses it.

@@ -51,6 +51,7 @@ def file(**changes: Any) -> Attachment:
         {"to": (), "to_fallback": True},
         {"references": ("docs-pr-7@example.org", "docs-pr-7-line-n12@example.org")},
         {"secrets": ("Geheim4711",)},
+        {"lifetime_s": 3600},
     ],
 )
 def test_mail_that_fits_has_no_problems(changes):
@@ -90,6 +91,8 @@ BOMB = b"x" * MAX_CONTENT_BYTES
         ({"references": ("",)}, "references"),
         ({"secrets": ("",)}, "secrets"),
         ({"secrets": (" ",)}, "secrets"),
+        ({"lifetime_s": -1}, "lifetime_s"),
+        ({"lifetime_s": 10**12}, "lifetime_s"),
     ],
 )
 def test_what_does_not_fit_is_named(changes, where):
@@ -144,6 +147,13 @@ def test_it_stands_in_the_conversation_that_it_names():
     lines = octets.replace(b"\r\n ", b" ").split(b"\r\n")
     assert b"In-Reply-To: <docs-pr-7-line-n12@example.org>" in lines
     assert b"References: <docs-pr-7@example.org> <docs-pr-7-line-n12@example.org>" in lines
+
+
+@pytest.mark.parametrize(("lifetime_s", "expected"), [(0, 0), (60, NOON_MS + 60_000)])
+def test_it_expires_when_its_lifetime_says_so(lifetime_s, expected):
+    message = compose_ready(mail(lifetime_s=lifetime_s), IDENTITY, STAMP).message
+
+    assert message.expires_at_ms == expected
 
 
 SECRET = mail(

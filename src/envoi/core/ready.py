@@ -24,13 +24,15 @@ from envoi.core.message import (
 )
 from envoi.core.people import Mailbox, outsider
 from envoi.core.plaintext import text_of_html
-from envoi.core.problem import Problem
+from envoi.core.problem import Problem, brief
 from envoi.core.routing import Because, Recipient, Skipped, Why
 
 # More people than this are a broadcast, which has its own commands and safeguards (A27).
 MAX_RECIPIENTS = 1_000
 # Most relays refuse more than 25 to 50 MB on the wire; base64 adds a third (C4).
 MAX_CONTENT_BYTES = 25 * 1024 * 1024
+# Ten years: whoever means longer means for ever.
+MAX_LIFETIME_S = 315_360_000
 READY_KIND = "message"
 READY_SENDER = "send"
 
@@ -62,6 +64,8 @@ class ReadyMail:
         to_fallback: Whether its recipients could not be determined, so that it goes to those who
             answer for that, one mail each: the admins and `application.fallback`. Then it names
             no recipient itself.
+        lifetime_s: How long it is worth anything, in seconds from when it is stored; what waits
+            longer expires. Default 0: for ever.
         key: Idempotency key.
         mail_class: Its place in the queue. Default notice.
         application: Which application speaks.
@@ -80,6 +84,7 @@ class ReadyMail:
     references: tuple[str, ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)
     to_fallback: bool = False
+    lifetime_s: int = 0
     key: str = ""
     mail_class: MailClass = MailClass.NOTICE
     application: str = "main"
@@ -130,6 +135,7 @@ def compose_ready(mail: ReadyMail, identity: Identity, stamp: Stamp) -> Composed
         locale=identity.locale,
         time_zone=identity.time_zone,
         date_ms=stamp.now_ms,
+        expires_at_ms=stamp.now_ms + mail.lifetime_s * 1000 if mail.lifetime_s else 0,
         is_sealed=is_sealed,
     )
     return Composed(message=message, sealed=words if is_sealed else None)
@@ -243,6 +249,9 @@ def _check_marks(mail: ReadyMail) -> Iterator[Problem]:
         # What is for one person's eyes goes to nobody rather than to somebody else.
         expected = "a recipient for a mail with secrets or of class security"
         yield Problem(where="to_fallback", expected=expected, got="nobody")
+    if not 0 <= mail.lifetime_s <= MAX_LIFETIME_S:
+        expected = f"0..{MAX_LIFETIME_S} seconds"
+        yield Problem(where="lifetime_s", expected=expected, got=brief(mail.lifetime_s))
     if not all(secret.strip() for secret in mail.secrets):
         yield Problem(where="secrets", expected="texts to mask", got="an empty one")
 

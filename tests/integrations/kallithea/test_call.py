@@ -219,6 +219,10 @@ class TestTokens:
 
         assert (mail.secrets, mail.mail_class) == ((TOKEN,), MailClass.SECURITY)
 
+    def test_are_worth_a_day_as_the_mail_is_then(self):
+        assert read(body=RESET).mail.lifetime_s == 86_400
+        assert read(body="Hello").mail.lifetime_s == 0
+
     def test_are_not_looked_for_in_a_comment_which_names_revisions(self):
         mail = read(body=REVISION, headers={TYPE_HEADER: "cs_comment"}).mail
 

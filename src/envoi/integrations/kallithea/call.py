@@ -22,6 +22,8 @@ from envoi.integrations.kallithea.tokens import tokens_in
 from envoi.journal import Fact
 
 TYPE_HEADER = "X-Kallithea-Notification-Type"
+# Kallithea takes a reset token for 24 hours; a mail that comes later only confuses.
+TOKEN_LIFETIME_S = 24 * 60 * 60
 # Longer ids would not stand on one line of 998 characters.
 MAX_ID_CHARS = 200
 
@@ -101,6 +103,7 @@ def read_call(call: Call, identity: Identity, application: str) -> Read:
         secrets=secrets,
         # Kallithea's mail without a type is what visitors ask for and wait for.
         mail_class=MailClass.SECURITY if secrets else MailClass.NOTICE,
+        lifetime_s=TOKEN_LIFETIME_S if secrets else 0,
         application=application,
     )
     because = f"a link with a token leads to {identity.base_url}, the site of the settings"
