@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from envoi import EnvoiError, Mailer, Receipt
+from envoi import EnvoiError, Mailer, Receipt, Stored
 from envoi.core.delivery import State
 from envoi.directory.people import add_user
 from envoi.directory.records import UserDraft
@@ -151,7 +151,8 @@ def walk(mailer: Mailer, must_stop: threading.Event) -> Outcome:
     """Hand over the sample of every kind, and wait until each delivery is at its end."""
     catalogue = mailer.parts.catalogue
     receipts = [mailer.notify(catalogue.sample(name), strict=True) for name in catalogue.kinds()]
-    is_done = wait_until(lambda: must_stop.is_set() or not _under_way(mailer, receipts))
+    later = [receipt for receipt in receipts if receipt.stored is Stored.ROUTING]
+    is_done = wait_until(lambda: must_stop.is_set() or not _under_way(mailer, later))
     if not is_done:
         raise DemoError(f"mail is still under way after {PATIENCE_S:.0f} s; see the log above")
     with mailer.parts.outbox.reading() as tx:
@@ -258,11 +259,11 @@ def wait_until(condition: Callable[[], bool]) -> bool:
     return True
 
 
-def _under_way(mailer: Mailer, receipts: Sequence[Receipt]) -> bool:
+def _under_way(mailer: Mailer, later: Sequence[Receipt]) -> bool:
     # What was refused for now will not change within a demo either, so it is shown as it is.
     with mailer.parts.outbox.reading() as tx:
         # A password reset's people are looked for by the worker, later than it is handed over.
-        if not all(explain_event(tx, str(receipt.event_id)).is_routed for receipt in receipts):
+        if not all(explain_event(tx, str(receipt.event_id)).is_routed for receipt in later):
             return True
         waiting = deliveries(tx, Query(states=(State.QUEUED, State.SENDING)))
     return any(not row.attempts or row.delivery.state is State.SENDING for row in waiting)
