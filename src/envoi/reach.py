@@ -18,7 +18,7 @@ from envoi.core.kind import Kind, MailClass
 from envoi.core.people import Person, outsider
 from envoi.core.ready import READY_SENDER, ReadyMail, pick_ready
 from envoi.core.reason import Because, Why
-from envoi.core.routing import Question, Recipient, Sender, Skipped
+from envoi.core.routing import Candidate, Question, Recipient, Sender, Skipped
 from envoi.core.selector import NO_READERS, Choice, Selector, SelectorType
 from envoi.errors import DirectoryError
 from envoi.seams import Tx
@@ -174,38 +174,43 @@ def _people(
 ) -> Iterator[Person]:
     settings = parts.settings.applications[application]
     try:
-        yield from _admins(parts, tx, application, may_not_read)
+        found = _asked(parts, tx, application, may_not_read)
     except DirectoryError:
-        yield from map(outsider, settings.admins)
-    yield from map(outsider, settings.fallback)
+        yield from map(outsider, (*settings.admins, *settings.fallback))
+        return
+    # By address: a fallback address may be that of a user who may not read it.
+    barred = {str(one.person.address).lower() for one in found if NO_READERS in one.found_by}
+    admins = [one.person for one in found if ADMINS in one.found_by and one.person.is_active]
+    for person in (*admins, *map(outsider, settings.fallback)):
+        if str(person.address).lower() not in barred:
+            yield person
 
 
 def _has_admins(parts: Parts, tx: Tx, application: str) -> bool:
     try:
-        return any(person.address for person in _admins(parts, tx, application, ()))
+        found = _asked(parts, tx, application, ())
     except DirectoryError:
         return bool(parts.settings.applications[application].admins)
+    return any(one.person.address and one.person.is_active for one in found)
 
 
-def _admins(parts: Parts, tx: Tx, application: str, may_not_read: tuple[str, ...]) -> list[Person]:
+def _asked(
+    parts: Parts, tx: Tx, application: str, may_not_read: tuple[str, ...]
+) -> list[Candidate]:
     directory = parts.directory(application)
     asked = Question(
         selectors=frozenset({ADMINS, NO_READERS} if may_not_read else {ADMINS}),
         references=frozenset(may_not_read),
         roles={NO_READERS.name: may_not_read},
     )
-    people: list[Person] = []
+    found: list[Candidate] = []
     after, has_more = "", True
     while has_more:
         page = directory.audience(tx, asked, after=after, limit=PAGE_PEOPLE)
-        people += [
-            one.person
-            for one in page.candidates
-            if ADMINS in one.found_by and NO_READERS not in one.found_by and one.person.is_active
-        ]
+        found += page.candidates
         has_more = page.has_more and bool(page.candidates)
         after = page.candidates[-1].person.id if page.candidates else after
-    return people
+    return found
 
 
 def _absent(sender: str, name: str, why: Why) -> Skipped:
