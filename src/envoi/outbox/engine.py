@@ -13,11 +13,12 @@
 
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from envoi.errors import InputError, OutboxUnavailableError
 from envoi.forks import ForkGate
@@ -26,8 +27,6 @@ from envoi.outbox.failures import refused
 from envoi.outbox.tx import ConnectionTx
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection as SqliteConnection
-
     from sqlalchemy import URL, Connection, Engine
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
@@ -203,7 +202,7 @@ class Database:
                 with connection.begin():
                     self._remember_file()
                     yield connection
-        except SQLAlchemyError as err:
+        except (SQLAlchemyError, sqlite3.Error) as err:
             raise refused(err) from err
 
     def _renew_after_fork(self) -> None:
@@ -251,7 +250,7 @@ class Database:
         level = "FULL" if is_synced else "NORMAL"
 
         @event.listens_for(engine, "connect")
-        def set_up(raw: "SqliteConnection", _record: object) -> None:  # pyright: ignore[reportUnusedFunction] # the decorator registers it
+        def set_up(raw: sqlite3.Connection, _record: object) -> None:  # pyright: ignore[reportUnusedFunction] # the decorator registers it
             raw.execute("PRAGMA journal_mode = WAL")
             raw.execute("PRAGMA foreign_keys = ON")
             raw.execute(f"PRAGMA synchronous = {level}")
@@ -259,7 +258,9 @@ class Database:
         @event.listens_for(engine, "begin")
         def begin(connection: "Connection") -> None:  # pyright: ignore[reportUnusedFunction] # same
             is_write = connection.get_execution_options().get("envoi_is_write", False)
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+            # By the driver itself: a statement through SQLAlchemy costs a tenth of a small enqueue.
+            raw = cast("sqlite3.Connection", connection.connection.driver_connection)
+            raw.execute("BEGIN IMMEDIATE" if is_write else "BEGIN")
 
         return engine
 
