@@ -105,8 +105,27 @@ def test_the_application_goes_on_when_its_users_cannot_be_read(make_mailer, tmp_
 
     receipt = mailer.notify(registered("ann"))
 
-    assert receipt.deliveries == 0
+    assert receipt.is_kept, receipt.because
     assert not (tmp_path / "missing.db").exists()
+
+
+def test_the_event_is_kept_in_the_transaction_in_which_the_users_could_not_be_read(
+    make_mailer, outbox_url
+):
+    place = make_url(outbox_url)
+    if place.drivername == "postgresql":
+        place = place.set(drivername="postgresql+psycopg")
+    engine = create_engine(place)
+    mailer = make_mailer(outbox_url)  # its own database, in which no Kallithea ever was
+    with Session(engine) as session:
+        receipt = mailer.notify(registered("ann"), session)
+        session.commit()
+    engine.dispose()
+    with mailer.outbox.reading() as tx:
+        [[many]] = tx.execute("SELECT COUNT(*) FROM envoi_event", {})
+
+    assert receipt.is_kept, receipt.because
+    assert many == 1
 
 
 def test_connections_are_made_again_after_they_were_closed(make_mailer, elsewhere_url):
