@@ -5,6 +5,8 @@ import contextlib
 import contextvars
 import shutil
 import sqlite3
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -714,3 +716,39 @@ def test_asynchronous_sessions_are_watched_with_lazy_loads_and_context(mailer, o
         "INSERT Image notification",
         "New comment by Bob Ray (bob) on cell.tiff",
     ]
+
+
+WITHOUT_GREENLET = """
+import sys
+sys.modules["greenlet"] = None
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+from envoi import InputError, Mailer
+from envoi.integrations.sqlalchemy import Watched, watch
+from envoi.settings import from_mapping
+from pathlib import Path
+
+class Table(DeclarativeBase): pass
+class User(Table):
+    __tablename__ = "app_user"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+mailer = Mailer.from_settings(from_mapping({}, Path()))
+watch(sessionmaker(), mailer, [Watched(User)])
+try:
+    watch(object(), mailer, [Watched(User)])
+except InputError:
+    print("well")
+"""
+
+
+def test_an_application_without_greenlet_can_watch(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_GREENLET],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout == "well\n", done.stderr

@@ -6,6 +6,7 @@ import pytest
 
 from envoi import SettingsError
 from envoi.addresses import parse_mailbox
+from envoi.assembly import assemble
 from envoi.core.delivery import State
 from envoi.core.ready import ReadyMail
 from envoi.mailer import Mailer
@@ -97,9 +98,13 @@ def send(mailer):
     worker = mailer.make_worker()
     worker.run_until_idle()
     worker.drain()
-    with mailer.outbox.reading() as tx:
-        [row] = deliveries(tx, Query())
+    [row] = rows(mailer)
     return row
+
+
+def rows(mailer):
+    with mailer.outbox.reading() as tx:
+        return deliveries(tx, Query())
 
 
 @pytest.mark.parametrize("factory", ["Api", "Room.make"])
@@ -200,3 +205,64 @@ def test_a_name_of_another_form_is_refused_with_the_settings(tmp_path, value, hi
 
 def test_smtp_is_what_is_built_in(tmp_path):
     assert find_transport("smtp", tmp_path) is None
+
+
+FLAKY = """
+from urllib.error import URLError
+from envoi.transport.custom import accepted, denied, down, later
+
+FIRST = {"down": down("maintenance"), "denied": denied("wrong key"), "later": later("slower")}
+ERRORS = {"refused": URLError(ConnectionRefusedError("nobody")), "error": KeyError("id")}
+CALLS = []
+
+
+class Flaky:
+    def __init__(self, settings):
+        self.mood = settings.applications["main"].name
+
+    def carry(self, outgoing):
+        CALLS.append(outgoing.delivery_id)
+        if len(CALLS) > 1:
+            return accepted("at last")
+        if self.mood in ERRORS:
+            raise ERRORS[self.mood]
+        return FIRST[self.mood]
+"""
+
+
+@pytest.mark.parametrize(
+    ("mood", "waits_as"),
+    [
+        ("down", State.QUEUED),
+        ("denied", State.QUEUED),
+        ("refused", State.QUEUED),
+        ("later", State.QUEUED),
+        ("error", State.UNCERTAIN),
+    ],
+)
+def test_what_could_not_be_carried_waits_and_is_carried_later(sqlite_url, tmp_path, mood, waits_as):
+    name = f"flaky_{mood}_{tmp_path.parent.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(FLAKY, "utf-8")
+    tables = {
+        "outbox": {"url": sqlite_url},
+        "application": {"name": mood},
+        "transport": {"default": f"{name}:Flaky"},
+    }
+    now = [1_800_000_000_000]
+    mailer = Mailer(assemble(from_mapping(tables, tmp_path), lambda: now[0]))
+    mail = ReadyMail(to=(parse_mailbox("ann@example.test"),), subject="Invoice", text="42 Euro")
+    mailer.send(mail, strict=True)
+    worker = mailer.make_worker()
+
+    worker.run_until_idle()
+    [waiting] = rows(mailer)
+    for _ in range(10):
+        now[0] += 60_000
+        worker.run_until_idle()
+    worker.drain()
+
+    assert waiting.delivery.state is waits_as
+    [row] = rows(mailer)
+    assert (row.delivery.state, row.last_reply) == (State.SENT, "250 at last")
+    assert [row.delivery.id] * 2 == __import__(name).CALLS
+    mailer.close()

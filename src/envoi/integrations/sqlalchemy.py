@@ -14,13 +14,13 @@ Statements that pass by the session's objects (`session.execute(insert(...))`, b
 cascade within the database, SQL by hand) make no events: nobody knows of which objects they are.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from sqlalchemy import Connection, event, inspect
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Mapper, Session, scoped_session, sessionmaker
 
 from envoi.core.objects import DELETE, INSERT, UPDATE, net_actions
@@ -30,7 +30,19 @@ from envoi.integrations.objects import Deed, Described, Savepoint, Watched, Watc
 from envoi.mailer import Mailer
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
     from sqlalchemy.orm import InstanceState, SessionTransaction
+
+    # Whatever makes or is a session.
+    Synchronous: TypeAlias = (
+        type[Session] | Session | sessionmaker[Session] | scoped_session[Session]
+    )
+    Asynchronous: TypeAlias = (
+        type[AsyncSession]
+        | AsyncSession
+        | async_sessionmaker[AsyncSession]
+        | async_scoped_session[AsyncSession]
+    )
 
 __all__ = ["DELETE", "INSERT", "UPDATE", "Watched", "Watching", "watch"]
 
@@ -38,21 +50,9 @@ __all__ = ["DELETE", "INSERT", "UPDATE", "Watched", "Watching", "watch"]
 # end, which SQLAlchemy would refuse, and the application's commit with it.
 MAX_ROUNDS = 10
 
-# Whatever makes or is a session.
-Sessions: TypeAlias = (
-    type[Session]
-    | Session
-    | sessionmaker[Session]
-    | scoped_session[Session]
-    | type[AsyncSession]
-    | AsyncSession
-    | async_sessionmaker[AsyncSession]
-    | async_scoped_session[AsyncSession]
-)
-
 
 def watch(
-    sessions: Sessions,
+    sessions: "Synchronous | Asynchronous",
     mailer: Mailer,
     watched: Iterable[Watched],
     *,
@@ -141,7 +141,7 @@ class Watching:
         for listener in self._listeners:
             event.listen(*listener)
 
-    def tell(self, session: Session | AsyncSession, thing: object, action: str) -> None:
+    def tell(self, session: "Session | AsyncSession", thing: object, action: str) -> None:
         """Tell of an action of the application's own, such as PASSWORD, with the commit.
 
         Raises:
@@ -152,8 +152,8 @@ class Watching:
             got = f"{action!r} of {type(thing).__name__}"
             expected = f"an action that Watched.actions names, of {watched}"
             raise InputError(str(Problem(where="action", expected=expected, got=got)))
-        session = session.sync_session if isinstance(session, AsyncSession) else session
-        self._keep(session, thing, action)
+        synchronous = session if isinstance(session, Session) else session.sync_session
+        self._keep(synchronous, thing, action)
 
     def stop(self) -> None:
         """Watch no longer; what is not committed yet is not told."""
@@ -316,27 +316,42 @@ def _order(thing: object) -> tuple[str, ...]:
 def _target(sessions: object) -> type[Session] | Session:
     """Return what SQLAlchemy lets one listen to: a class of sessions, or one session."""
     match sessions:
-        case scoped_session() | async_scoped_session():
+        case scoped_session():
             return _target(sessions.session_factory)
         case sessionmaker():
             return sessions.class_
-        case async_sessionmaker():
-            return _synchronous(sessions)
-        case AsyncSession():
-            return sessions.sync_session
-        case type() if issubclass(sessions, AsyncSession):
-            return sessions.sync_session_class
-        case type() if issubclass(sessions, Session):
-            return sessions
         case Session():
             return sessions
+        case type() if issubclass(sessions, Session):
+            return sessions
         case _:
-            expected = "a Session, a sessionmaker or a scoped_session"
-            got = brief(sessions)
-            raise InputError(str(Problem(where="sessions", expected=expected, got=got)))
+            found = _synchronous(sessions)
+    if found is None:
+        expected = "a Session, a sessionmaker or a scoped_session"
+        raise InputError(str(Problem(where="sessions", expected=expected, got=brief(sessions))))
+    return found
 
 
-def _synchronous(sessions: "async_sessionmaker[AsyncSession]") -> type[Session]:
+def _synchronous(sessions: object) -> type[Session] | Session | None:
+    # Only who has greenlet can import it, and only who imported it can hand one in.
+    if "sqlalchemy.ext.asyncio" not in sys.modules:
+        return None
+    from sqlalchemy.ext import asyncio  # noqa: PLC0415 # loaded already
+
+    match sessions:
+        case asyncio.async_scoped_session():
+            return _synchronous(sessions.session_factory)
+        case asyncio.async_sessionmaker():
+            return _own_class(sessions)
+        case asyncio.AsyncSession():
+            return sessions.sync_session
+        case type() if issubclass(sessions, asyncio.AsyncSession):
+            return sessions.sync_session_class
+        case _:
+            return None
+
+
+def _own_class(sessions: "async_sessionmaker[AsyncSession]") -> type[Session]:
     known = sessions.kw.get("sync_session_class", sessions.class_.sync_session_class)
     if known is Session:
         # Everybody's: with a class of its own, this factory's sessions are told apart.
