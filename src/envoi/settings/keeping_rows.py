@@ -58,6 +58,12 @@ ROWS: tuple[Row, ...] = (
         "disk. 0: no spool.",
     ),
     Row(
+        "delivery.enabled",
+        readers.booleans(),
+        "The master switch. With false no connection is made: what an application reports is kept "
+        "as held, a server's own notices are not written, and commands that send refuse.",
+    ),
+    Row(
         "delivery.lease_s",
         readers.integers(2, 3600),
         "How long a worker's claim lasts unless renewed. Too short sends twice; too long "
@@ -186,5 +192,19 @@ ROWS: tuple[Row, ...] = (
         "errors.dump_local_frames_count",
         readers.integers(1, 100),
         "Of how many of the innermost calls. Many make long mails.",
+    ),
+    Row(
+        "errors.not_found",
+        readers.booleans(),
+        "Whether broken links, pages that are not there (404), are mailed too. With true a robot "
+        "that guesses addresses may cause many.",
+    ),
+    Row(
+        "errors.not_found_ignored",
+        readers.lists(
+            texts(readers.pattern, "a regular expression"), "a list of regular expressions"
+        ),
+        "Paths whose absence is never mailed, such as `^/favicon\\.ico$`. One that fits too much "
+        "hides broken links.",
     ),
 )

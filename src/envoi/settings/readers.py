@@ -236,6 +236,16 @@ def _word(text: str) -> str:
     return text
 
 
+def pattern(text: str) -> str:
+    """Return the text if it is a regular expression that Python understands."""
+    try:
+        re.compile(text)
+    # Python recurses into nested groups, and refuses repeats beyond what a counter holds.
+    except (re.error, RecursionError, OverflowError) as err:
+        raise MisfitError(str(err)) from err
+    return text
+
+
 def auth_mechanism(text: str) -> str:
     """Return the SASL mechanism's name in capitals."""
     if text.strip().upper() not in MECHANISMS:

@@ -98,8 +98,9 @@ class OutboxSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverySettings:
-    """`[delivery]`: how patiently mail is delivered."""
+    """`[delivery]`: whether mail is delivered at all, and how patiently."""
 
+    enabled: bool = True
     lease_s: int = 60
     first_retry_s: int = 60
     longest_retry_s: int = 3600
@@ -145,6 +146,8 @@ class ErrorSettings:
     dump_request_size: int = 50_000
     dump_local_frames: bool = False
     dump_local_frames_count: int = 2
+    not_found: bool = False
+    not_found_ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
