@@ -9,6 +9,7 @@ import asyncio
 import io
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from unittest import TestLoader, TextTestRunner
@@ -66,13 +67,15 @@ django.setup()
 
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import Group, User
-from django.db import transaction
+from django.contrib.auth.signals import user_login_failed
+from django.db import connection, transaction
 from django.test import AsyncClient, Client, TestCase
 from django.test.runner import DiscoverRunner
 from django.test.utils import setup_test_environment
 from django.views.decorators.csrf import csrf_exempt
 
 from envoi.integrations.django import INSERT, Watched, mailer, watch
+from envoi.journal import Fact
 from envoi.testing import Recorder
 
 
@@ -178,7 +181,42 @@ def work():
     return {"mails": mails()}
 
 
-CASES = {"logins": logins, "views": views_of, "tests": in_tests, "work": work}
+def broken():
+    """A refused sign-in while nobody can be asked who exists."""
+    call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE auth_user RENAME TO gone")
+    answers = user_login_failed.send_robust(None, credentials={"username": "ann"}, request=None)
+    return {
+        "raised": [str(answer) for _, answer in answers if answer is not None],
+        "journal": mailer().parts.journal.counts()[Fact.EVENT_NOT_STORED],
+    }
+
+
+def serve():
+    """`manage.py envoi_work` until somebody asks it to end."""
+    prepare()
+    Group.objects.create(name="waiting")
+    seen = []
+
+    def end(fact, _fields):
+        seen.append(fact.value)
+        if fact is Fact.WORKER_STARTED:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    mailer().parts.journal.subscribe(end)
+    call_command("envoi_work")
+    return {"seen": seen}
+
+
+CASES = {
+    "broken": broken,
+    "serve": serve,
+    "logins": logins,
+    "views": views_of,
+    "tests": in_tests,
+    "work": work,
+}
 
 if __name__ == "__main__":
     sys.stdout.write(json.dumps(CASES[sys.argv[1]]()))

@@ -71,6 +71,17 @@ def test_manage_py_delivers_what_is_due_and_ends(site):
     assert [subject for _, subject, _ in found["mails"]] == ["INSERT Group notification"]
 
 
+def test_manage_py_delivers_until_it_is_asked_to_end(site):
+    seen = site("serve")["seen"]
+
+    assert seen[0] == "worker.started"
+    assert seen[-1] == "worker.stopped"
+
+
+def test_a_sign_in_that_cannot_be_told_of_harms_nobody(site):
+    assert site("broken") == {"raised": [], "journal": 1}
+
+
 @pytest.mark.parametrize(
     ("more", "told"),
     [
