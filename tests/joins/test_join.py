@@ -18,7 +18,9 @@ SECRET = "Geheim4711"
 
 
 def reset(mailer):
-    """Mail to bob, with a secret in it."""
+    """Mail to bob, with a secret in it, whose recipient is found at once."""
+    kind = mailer.parts.catalogue.kind("password_reset")
+    mailer.register(replace(kind, route_later=False))
     facts = {**mailer.parts.catalogue.sample("password_reset").facts}
     facts["reset_url"] = f"/reset?code={SECRET}"
     return Event(kind="password_reset", facts=facts, people={"user": ("bob",)})
