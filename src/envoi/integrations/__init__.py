@@ -1,1 +1,1 @@
-"""This room fits Envoi into hosts that already have a mail call of their own; one folder each."""
+"""This room fits Envoi into its hosts, in the terms that each of them has; one file or folder each."""
