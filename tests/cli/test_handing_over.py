@@ -49,6 +49,25 @@ def test_an_event_of_flags_alone(home):
         assert "s3cret" not in home.run(*words).out
 
 
+def test_a_reset_answers_alike_for_known_and_unknown_addresses(home):
+    home.run("user", "import", "-", stdin=USERS)
+
+    known, unknown = (
+        home.run("notify", "password_reset", "--to-role", f"user={name}@example.org",
+                 "-f", "reset_url=/reset?t=s3cret")
+        for name in ("ben", "zoe")
+    )  # fmt: skip
+    worked = home.run("work", "--once")
+
+    assert (known.code, known.out, known.err) == (
+        unknown.code,
+        unknown.out.replace("event 2", "event 1"),
+        unknown.err.replace("explain 2", "explain 1"),
+    )
+    assert "zoe" not in worked.out + worked.err
+    assert states(home) == {"ben@example.org": "held"}
+
+
 def test_an_event_that_nobody_hears_of_says_why(home):
     home.set(outbox={"url": f"sqlite:///{home.folder}/envoi.db"}, senders__oncall={
         "kind": "server_down", "recipients": ["everyone"],
