@@ -31,6 +31,7 @@ class Fact(StrEnum):
     SPOOL_SET_ASIDE = "spool.set_aside"
     EVENT_ROUTED = "event.routed"
     EVENT_UNHEARD = "event.unheard"
+    EVENT_ANONYMOUS = "event.anonymous"
     RECIPIENTS_UNDETERMINED = "recipients.undetermined"
     RECIPIENTS_NOBODY = "recipients.nobody"
     RECIPIENT_LEFT_OUT = "recipient.left_out"
@@ -71,6 +72,10 @@ _TABLE: dict[Fact, tuple[int, str]] = {
     Fact.EVENT_UNSPOOLED: (logging.INFO, "{count} spooled events taken in from {path}"),
     Fact.SPOOL_SET_ASIDE: (logging.ERROR, "spooled event {path} set aside: {because}"),
     Fact.EVENT_ROUTED: (logging.INFO, "event {event} ({kind}) routed, {deliveries} deliveries"),
+    Fact.EVENT_ANONYMOUS: (
+        logging.WARNING,
+        "changed objects are told of without who did it: {because}",
+    ),
     Fact.EVENT_UNHEARD: (logging.DEBUG, "event {event} ({kind}) concerns nobody: {because}"),
     Fact.RECIPIENTS_UNDETERMINED: (
         logging.WARNING,

@@ -166,14 +166,10 @@ class Watcher:
             # Which of them it was is found out one by one, each with a savepoint of its own.
             return tuple(self._described_alone(deed, savepoint) for deed in deeds)
 
-    def tell(self, described: Iterable[Change | Event], tx: object) -> None:
+    def tell(self, described: Iterable[Change | Event], tx: object, savepoint: Savepoint) -> None:
         """Hand over what was described, within the transaction `tx`; never raises."""
-        try:
-            events = self._events(described)
-        except Exception as err:  # noqa: BLE001 # `actor` and `client` are the application's
-            self._journal(OBJECT_CHANGED, None, err)
-            return
-        for event in events:
+        described = tuple(described)
+        for event in self._events(described, savepoint) if described else ():
             try:
                 self.mailer.notify(event, tx)
             except Exception as err:  # noqa: BLE001 # facts that do not fit: no reason to roll back
@@ -192,13 +188,11 @@ class Watcher:
                 self._journal(rule.kind, deed, err)
         return tuple(described)
 
-    def _events(self, described: Iterable[Change | Event]) -> list[Event]:
-        described = tuple(described)
-        if not described:
-            return []
+    def _events(self, described: Described, savepoint: Savepoint) -> list[Event]:
+        actor, client = self._asked(savepoint)
         circumstance = Circumstance(
-            actor=self._actor() or "",
-            client=self._client() or "",
+            actor=actor,
+            client=client,
             at_ms=self.mailer.parts.clock(),
             application=self._application,
         )
@@ -206,12 +200,26 @@ class Watcher:
         own = [_placed(one, circumstance) for one in described if isinstance(one, Event)]
         return [*object_events(changes, circumstance), *own]
 
+    def _asked(self, savepoint: Savepoint) -> tuple[str, str]:
+        if self._actor is nobody and self._client is nobody:
+            return "", ""
+        try:
+            with savepoint():
+                return self._actor() or "", self._client() or ""
+        except Exception as err:  # noqa: BLE001 # the application's; what happened is still news
+            self.mailer.parts.journal.note(Fact.EVENT_ANONYMOUS, because=_cause(err))
+            return "", ""
+
     def _journal(self, kind: str, deed: Deed | None, err: Exception) -> None:
         about = f"{type(deed.thing).__name__} {deed.id} {deed.action}: " if deed else ""
-        # A statement of the application's own that failed is not the outbox's trouble.
-        cause = err.__cause__ if deed and isinstance(err, OutboxError) else None
-        because = f"{about}{type(cause or err).__name__}: {cause or err}"
+        because = f"{about}{_cause(err)}"
         self.mailer.parts.journal.note(Fact.EVENT_NOT_STORED, kind=kind, because=because)
+
+
+def _cause(err: Exception) -> str:
+    # A statement of the application's own that failed is not the outbox's trouble.
+    cause = err.__cause__ if isinstance(err, OutboxError) and err.__cause__ else err
+    return f"{type(cause).__name__}: {cause}"
 
 
 def _described(rule: Watched, deed: Deed) -> Change | Event:

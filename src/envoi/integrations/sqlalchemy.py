@@ -269,7 +269,7 @@ class Watching:
         deeds = [_deed(note.thing, note.action) for note in notes if note.described is None]
         with session.no_autoflush:
             described = self._watcher.describe(deeds, savepoint)
-        self._watcher.tell([*told, *(each for one in described for each in one)], tx)
+            self._watcher.tell([*told, *(each for one in described for each in one)], tx, savepoint)
 
     def _savepoint_of(self, tx: Session | Connection) -> Savepoint:
         return lambda: self._watcher.mailer.outbox.join(tx).savepoint()

@@ -107,7 +107,7 @@ class Watching:
                 deeds.append(_deed(things[key].thing, action))
         savepoint = _savepoint(notes[0].using)
         told += self._watcher.describe(deeds, savepoint)
-        self._watcher.tell([each for one in told for each in one], tx)
+        self._watcher.tell([each for one in told for each in one], tx, savepoint)
 
     def _on_saved(
         self, instance: object, using: str, *, created: bool, raw: bool, **_more: object
