@@ -6,6 +6,7 @@ import sqlite3
 
 import pytest
 from django.db import DatabaseError, connections, models, transaction
+from django.utils.translation import gettext_lazy
 
 from envoi import InputError, Mailer, UnknownKindError
 from envoi.integrations.django import DELETE, INSERT, UPDATE, Watched, watch
@@ -275,6 +276,15 @@ def test_what_is_deleted_is_described_before_it_goes(mailer, watching):
     mail = deliver(mailer).only_to(ANN)
     assert mail.subject == "DELETE Picture notification"
     assert "Picture:1 cell.tiff" in mail.text
+
+
+def test_texts_that_are_translated_when_they_are_read_are_texts(mailer, watching):
+    watching(Watched(Account, name=lambda account: gettext_lazy("an account"), url=lambda _: None))
+
+    with atomic():
+        save(Account, login="eve")
+
+    assert "- Account:1 an account" in deliver(mailer).only_to(ROOT).text
 
 
 def test_an_object_that_came_and_went_was_never_there(mailer, watching):

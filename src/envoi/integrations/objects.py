@@ -231,8 +231,9 @@ def _described(rule: Watched, deed: Deed) -> Change | Event:
             class_path=f"{model.__module__}.{model.__qualname__}",
             action=deed.action,
             id=deed.id,
-            name=rule.name(thing) if rule.name else _own_name(thing),
-            url=rule.url(thing) if rule.url else "",
+            # Whatever reads as text: toolkits have texts that are translated when they are read.
+            name=str(rule.name(thing) or "") if rule.name else _own_name(thing),
+            url=str(rule.url(thing) or "") if rule.url else "",
             people=people,
         )
     return Event(
@@ -246,7 +247,7 @@ def _described(rule: Watched, deed: Deed) -> Change | Event:
 def _people(named: Names) -> dict[str, tuple[str, ...]]:
     # One login is often given as it is, and an owner who is nobody as nothing.
     return {
-        role: tuple(name for name in ((names,) if isinstance(names, str) else names) if name)
+        role: tuple(str(name) for name in ((names,) if isinstance(names, str) else names) if name)
         for role, names in named.items()
     }
 

@@ -4,7 +4,7 @@
 
     class ShopConfig(AppConfig):
         def ready(self):
-            watch(mailer(), [Watched(Order, people=lambda order: {"owner": order.customer})])
+            watch(mailer(), [Watched(Order, people=customer_of)])
 
 The settings are Envoi's own: a dictionary `ENVOI` of its sections, or `ENVOI_CONFIG`, the path of
 an `envoi.toml`. A sign-in that is refused becomes an event `failed_login` by itself.
