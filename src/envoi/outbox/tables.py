@@ -40,6 +40,10 @@ def _id() -> Column[int]:
     return Column("id", _Id, primary_key=True, autoincrement=True)
 
 
+def _key(name: str, length: int = 100) -> Column[str]:
+    return Column(name, String(length), primary_key=True)
+
+
 def _to(table: str, *, is_key: bool = False, **more: bool) -> Column[int]:
     # What belongs to a row goes with it: pruning an event is one statement.
     name = f"{table.removeprefix('envoi_')}_id"
@@ -320,26 +324,16 @@ switch = Table(
 )
 
 relay = Table(
-    "envoi_relay",
-    metadata,
-    Column("name", String(100), primary_key=True),
-    _ms("paused_until_ms"),
-    _text("because"),
-    _text("advice"),
-    _ms("down_since_ms"),
-    _int("attempts"),
-)
+    "envoi_relay", metadata,
+    _key("name"), _ms("paused_until_ms"), _text("because"), _text("advice"),
+    _ms("down_since_ms"), _int("attempts"),
+)  # fmt: skip
 
 worker = Table(
-    "envoi_worker",
-    metadata,
-    Column("id", String(100), primary_key=True),
-    _text("host"),
-    _int("pid"),
-    _ms("started_at_ms"),
-    _ms("seen_at_ms"),
+    "envoi_worker", metadata,
+    _key("id"), _text("host"), _int("pid"), _ms("started_at_ms"), _ms("seen_at_ms"),
     _text("transport"),
-)
+)  # fmt: skip
 
 # What an administrator says to many, beside its event. `state` is what was asked for; the rows
 # follow in steps, and `is_swept` says that they have. A claim passes over what `is_halted`.
@@ -377,3 +371,23 @@ audit = Table(
     _text("target"),
     _text("outcome"),
 )
+
+# How much mail of a sender a person had in the window that runs, and how much was held back.
+limit = Table(
+    "envoi_limit", metadata,
+    _key("application"), _key("sender", 128), _key("address", 320),
+    _ms("ends_at_ms"), _int("told"), _int("held_back"), _ms("held_since_ms"),
+)  # fmt: skip
+Index("envoi_limit_ends", limit.c.ends_at_ms)
+
+# Servers by name, up or down, and the processes that make them up.
+server = Table(
+    "envoi_server", metadata,
+    _key("application"), _key("name"), _flag("is_up"), _ms("left_at_ms"), _ms("due_at_ms"),
+    _ms("seen_at_ms"), _text("host"),
+)  # fmt: skip
+instance = Table(
+    "envoi_instance", metadata,
+    _key("id"), Column("application", String(100), nullable=False),
+    Column("server", String(100), nullable=False), _text("host"), _int("pid"), _ms("seen_at_ms"),
+)  # fmt: skip
