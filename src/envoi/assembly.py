@@ -15,15 +15,15 @@ from envoi.core.people import Address
 from envoi.core.problem import Problem
 from envoi.core.routing import Sender
 from envoi.core.rules import merged, read_senders
-from envoi.directory.foreign import ForeignDatabase
-from envoi.directory.kallithea import kallithea_database, kallithea_directory
+from envoi.directory.kallithea import kallithea_source
 from envoi.directory.own import OwnDirectory
+from envoi.directory.source import Source
 from envoi.errors import NotFoundError, SettingsError
 from envoi.journal import Fact, Journal
 from envoi.outbox.spool import Spool
 from envoi.outbox.store import Outbox, open_outbox
 from envoi.seams import Carrier, Directory, Tx
-from envoi.settings import Application, DeliverySettings, DirectorySettings, Settings, Smtp
+from envoi.settings import Application, DeliverySettings, Settings, Smtp
 from envoi.templates.catalogue import Catalogue
 from envoi.templates.render import Templates
 from envoi.transport.carrier import SmtpCarrier
@@ -64,7 +64,7 @@ class Parts:
         self.own_transport = find_transport(settings.transport.default, settings.folder)
         # Before the outbox: at a fork the gates close in the reverse order, and while the
         # outbox's waits for a transaction to end, that one may still have to ask who exists.
-        self.users_database = users_database_of(settings.directory)
+        self.users_source = users_source_of(settings)
         self.outbox: Outbox = open_outbox(
             settings.outbox.url,
             schema=settings.outbox.schema,
@@ -81,8 +81,8 @@ class Parts:
     def close(self) -> None:
         """Close every database connection; a later use opens new ones."""
         self.outbox.close()
-        if self.users_database is not None:
-            self.users_database.close()
+        if self.users_source is not None:
+            self.users_source.close()
 
     def fresh_uid(self) -> str:
         """Return 32 hexadecimal digits that nobody has used before."""
@@ -93,7 +93,7 @@ class Parts:
         known = self._directories.get(application)
         if known is None:
             admins = self._application(application).admins
-            known = directory_of(application, admins, self.users_database)
+            known = directory_of(application, admins, self.users_source)
             self._directories[application] = known
         return known
 
@@ -166,21 +166,22 @@ def assemble(settings: Settings, clock: Callable[[], int] = now_ms) -> Parts:
     return Parts(settings, Journal(), clock)
 
 
-def users_database_of(directory: DirectorySettings) -> ForeignDatabase | None:
-    """Return the database in which another system keeps the users; None where they are ours.
+def users_source_of(settings: Settings) -> Source | None:
+    """Return where another system keeps the users; None where they are ours.
 
     Raises:
-        DirectoryError: Its address is not one of SQLite or PostgreSQL.
+        DirectoryError: Its address is none.
     """
+    directory = settings.directory
     match directory.kind:
         case "own":
             return None
         case "kallithea":
-            return kallithea_database(directory.url)
+            return kallithea_source(directory.url)
 
 
 def directory_of(
-    application: str, admins: tuple[Address, ...], users_database: ForeignDatabase | None
+    application: str, admins: tuple[Address, ...], users_source: Source | None
 ) -> Directory:
     """Return who exists for an application.
 
@@ -188,11 +189,11 @@ def directory_of(
         application: Its name; in our own tables each application has users of its own. The users
             of another system are those of every application in the settings.
         admins: The application's plain addresses of administrators.
-        users_database: Where another system keeps the users; None: in our own tables.
+        users_source: Where another system keeps the users; None: in our own tables.
     """
-    if users_database is None:
+    if users_source is None:
         return OwnDirectory(application, admins)
-    return kallithea_directory(users_database, admins)
+    return users_source.directory(admins)
 
 
 def kinds_of(modules: Iterable[str], folder: Path) -> tuple[Kind, ...]:

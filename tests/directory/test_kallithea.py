@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envoi.addresses import parse_address
-from envoi.directory.kallithea import kallithea_database, kallithea_directory, usable
+from envoi.directory.kallithea import kallithea_database, kallithea_directory
+from envoi.directory.proposing import usable
 from envoi.errors import AddressError, DirectoryError
 from envoi.seams import Numbered
 from tests.directory import contract

@@ -8,6 +8,7 @@ from envoi.cli.call import require_outbox
 from envoi.cli.findings import Finding, Level
 from envoi.cli.typed import counted
 from envoi.core.routing import Question, Selector, SelectorType
+from envoi.directory.source import NoTx
 from envoi.errors import DirectoryError, OutboxError
 from envoi.seams import Directory, Tx
 
@@ -18,6 +19,10 @@ _LOOKED_AT = 1_000
 def of_directory(parts: Parts) -> Iterator[Finding]:
     """Say how many users and administrators each application has, and what is missing."""
     try:
+        misfits = parts.users_source.misfits() if parts.users_source else ()
+        yield from (Finding(Level.WRONG, "directory", str(problem)) for problem in misfits)
+        if misfits:
+            return
         with _reading(parts) as tx:
             for application in parts.settings.applications:
                 yield from _of_application(parts, tx, application)
@@ -31,9 +36,8 @@ def of_directory(parts: Parts) -> Iterator[Finding]:
 @contextmanager
 def _reading(parts: Parts) -> Generator[Tx]:
     # People who are kept elsewhere are there without an outbox, and none may be made here.
-    if parts.users_database is not None:
-        with parts.users_database.alone() as theirs:
-            yield theirs
+    if parts.users_source is not None:
+        yield NoTx()
         return
     require_outbox(parts.outbox)
     with parts.outbox.reading() as tx:
@@ -44,7 +48,7 @@ def _of_application(parts: Parts, tx: Tx, application: str) -> Iterator[Finding]
     directory = parts.directory(application)
     users = directory.count(tx, _question(SelectorType.EVERYONE))
     admins, reachable = _admins(directory, tx)
-    place = parts.users_database.place if parts.users_database else "in the outbox"
+    place = parts.users_source.place if parts.users_source else "in the outbox"
     counts = (
         counted(users, "user", "users"),
         counted(admins, "administrator", "administrators"),

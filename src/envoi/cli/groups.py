@@ -11,7 +11,7 @@ from envoi.cli.typed import Application, Json, Yes, counted, examples, sure
 from envoi.cli.users import user_form
 from envoi.directory import groups as directory
 from envoi.directory.people import MAX_LISTED
-from envoi.directory.records import GroupRecord, UserFilter, UserRecord
+from envoi.directory.records import NO_USER, GroupRecord, UserFilter, UserRecord
 from envoi.directory.roster import Roster
 
 Name = Annotated[str, typer.Argument(metavar="GROUP", help="The group's name.")]
@@ -157,7 +157,7 @@ def group_form(group: GroupRecord) -> dict[str, object]:
 
 def _members(roster: Roster, group: GroupRecord) -> list[UserRecord]:
     found: list[UserRecord] = []
-    after, which = 0, UserFilter(group=group.name)
+    after, which = NO_USER, UserFilter(group=group.name)
     while page := roster.users(which, after=after, limit=MAX_LISTED):
         found += page
         after = page[-1].id

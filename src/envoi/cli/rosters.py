@@ -7,7 +7,6 @@ import typer
 
 from envoi.assembly import Parts
 from envoi.cli.call import call_of, known_application
-from envoi.directory.kallithea_roster import KallitheaRoster
 from envoi.directory.roster import OwnRoster, Roster
 from envoi.errors import RefusedError
 
@@ -17,16 +16,16 @@ def looking(ctx: typer.Context, application: str) -> Generator[Roster]:
     """Open the users of an application to be looked at.
 
     Raises:
-        DirectoryError: Another system keeps them, and its database cannot be read.
+        DirectoryError: Another system keeps them, and it cannot be asked.
     """
     with call_of(ctx).mailer() as mailer, mailer.parts.outbox.reading() as tx:
         known_application(mailer.parts.settings, application)
-        database = mailer.parts.users_database
-        if database is None:
+        source = mailer.parts.users_source
+        if source is None:
             yield OwnRoster(tx, application)
             return
-        with database.reading(tx) as theirs:
-            yield KallitheaRoster(theirs)
+        with source.roster(tx) as roster:
+            yield roster
 
 
 def require_own(parts: Parts) -> None:
@@ -35,8 +34,8 @@ def require_own(parts: Parts) -> None:
     Raises:
         RefusedError: It keeps them; says where.
     """
-    if parts.users_database is not None:
+    if parts.users_source is not None:
         raise RefusedError(
-            f"users and groups come read-only from {parts.users_database.place} "
+            f"users and groups come read-only from {parts.users_source.place} "
             f'(directory.kind = "{parts.settings.directory.kind}"): change them there'
         )

@@ -22,7 +22,7 @@ from envoi.directory.people import (
     find_user,
     remove_user,
 )
-from envoi.directory.records import Saved, UserFilter, UserRecord
+from envoi.directory.records import NO_USER, Saved, UserFilter, UserRecord
 from envoi.directory.roster import Roster
 from envoi.errors import InputError
 from envoi.seams import Tx
@@ -111,8 +111,9 @@ class _ListOptions:
     ] = None
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100
     after: Annotated[
-        int, typer.Option(min=0, max=MAX_ID, show_default=False, help="Only ids above this one.")
-    ] = 0
+        int,
+        typer.Option(min=NO_USER, max=MAX_ID, show_default=False, help="Only ids above this one."),
+    ] = NO_USER
     application: Application = "main"
     as_json: Json = False
 

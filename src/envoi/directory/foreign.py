@@ -17,19 +17,13 @@ may have connected under another user or with another search path.
 
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
-from envoi.core.people import Address
-from envoi.core.routing import Audience, Question
-from envoi.directory.merging import count_of, page_of
 from envoi.directory.opening import WAIT_S, opened, read_url
-from envoi.directory.records import person_id
-from envoi.directory.tables import Tables
 from envoi.errors import DirectoryError, OutboxError
 from envoi.forks import ForkGate
 from envoi.seams import Params, Row, Tx
@@ -254,55 +248,3 @@ def _file_id(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return (found.st_dev, found.st_ino) if found else None
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignDirectory:
-    """The directory that another system's tables are; a `seams.Directory`.
-
-    Args:
-        database: Where they are.
-        tables: Makes `tables.Tables` of a transaction.
-        admin_addresses: Plain addresses that the selector `admins` finds besides.
-    """
-
-    database: ForeignDatabase
-    tables: Callable[[Tx], Tables]
-    admin_addresses: tuple[Address, ...] = ()
-
-    def count(self, tx: Tx, question: Question) -> int:
-        """Return an upper bound of the people that the question finds, without loading them."""
-        with self.database.reading(tx) as theirs:
-            return count_of(self.tables(theirs), question, self.admin_addresses)
-
-    def audience(self, tx: Tx, question: Question, *, after: str = "", limit: int) -> Audience:
-        """Return the next people that the question finds, each once, by ascending person id.
-
-        Args:
-            tx: The transaction that the mail is stored in.
-            question: Who is looked for.
-            after: Person id of the last one already had; empty for the first page.
-            limit: How many at most, from 1.
-
-        Raises:
-            DirectoryError: The database cannot be reached or read; `tx` stays usable.
-        """
-        with self.database.reading(tx) as theirs:
-            tables = self.tables(theirs)
-            return page_of(tables, question, self.admin_addresses, after=after, limit=limit)
-
-    def newest(self, tx: Tx) -> str:
-        """Return the person id behind which nobody is yet; whoever comes will be."""
-        with self.database.reading(tx) as theirs:
-            return person_id(self.tables(theirs).newest())
-
-    def user_numbered(self, tx: Tx, number: int) -> str:
-        """Return the login of the user with this number; empty when there is none."""
-        with self.database.reading(tx) as theirs:
-            found = self.tables(theirs).people([number]).get(number)
-        return found.login if found else ""
-
-    def group_numbered(self, tx: Tx, number: int) -> str:
-        """Return the name of the group with this number; empty when there is none."""
-        with self.database.reading(tx) as theirs:
-            return self.tables(theirs).group_name(number)

@@ -14,6 +14,7 @@ from envoi.addresses import parse_address
 from envoi.directory import statements, writing
 from envoi.directory.records import (
     MAX_ID,
+    NO_USER,
     Saved,
     UserChange,
     UserDraft,
@@ -194,7 +195,7 @@ def _ids_numbered(user_id: int) -> list[int]:
 def _ids_named(tx: Tx, application: str, who: str) -> list[int]:
     if not who.isprintable():
         return []
-    if user_id := user_id_of(who):
+    if (user_id := user_id_of(who)) != NO_USER:
         return [user_id]
     key = login_key(who)
     found = statements.ids_by_login(tx, application, [key])

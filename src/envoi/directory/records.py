@@ -147,12 +147,16 @@ def person_id(user_id: int) -> str:
     return f"user:{user_id:012d}"
 
 
+# Before everybody: systems count their users from 0 on (OMERO's root) or from 1.
+NO_USER = -1
+
+
 def user_id_of(text: str) -> int:
-    """Return the number in a person id; 0 when the text is none.
+    """Return the number in a person id; `NO_USER` when the text is none.
 
     >>> user_id_of("user:000000000007"), user_id_of("address:a@b.test")
-    (7, 0)
+    (7, -1)
     """
     word, _, number = text.partition(":")
     is_ours = word == "user" and len(number) in _ID_DIGITS and number.isascii() and number.isdigit()
-    return int(number) if is_ours else 0
+    return int(number) if is_ours else NO_USER

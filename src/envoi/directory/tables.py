@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from envoi.core.people import Address, Person
+from envoi.directory.records import GroupRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +83,20 @@ class Tables(Protocol):
 
     def group_name(self, group_id: int) -> str:
         """Return the name of a group; empty when there is none of this id."""
+        ...
+
+
+class ListedTables(Tables, Protocol):
+    """Tables of another system, which an operator may look at too."""
+
+    def extra_addresses(self, ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
+        """Return the further addresses of these users, as they are stored."""
+        ...
+
+    def groups_of(self, ids: Sequence[int]) -> Mapping[int, Collection[str]]:
+        """Return the names of the groups that each of these users is in."""
+        ...
+
+    def group_records(self) -> Sequence[GroupRecord]:
+        """Return all groups, in any order."""
         ...

@@ -1,38 +1,37 @@
-"""This room shows an operator the users and groups that a Kallithea keeps."""
+"""This room shows an operator the users and groups that another system keeps."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from envoi.addresses import parse_address
 from envoi.core.people import Person
-from envoi.directory.kallithea import KallitheaTables
 from envoi.directory.records import (
     MAX_ID,
+    NO_USER,
     AddressRecord,
     GroupRecord,
     UserFilter,
     UserRecord,
     user_id_of,
 )
-from envoi.directory.statements import number, rows_in
+from envoi.directory.tables import ListedTables
 from envoi.directory.typed import address_key, login_key, refusal, shown, unusable
 from envoi.errors import AddressError, NotFoundError
-from envoi.seams import Tx
 
 # Filters look at whole users, so that they mean the same as with our own; so many at a time.
 _PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class KallitheaRoster:
-    """Kallithea's users and groups within a transaction; a `roster.Roster`."""
+class ForeignRoster:
+    """Another system's users and groups while they are read; a `roster.Roster`."""
 
-    tx: Tx
+    tables: ListedTables
 
     def users(self, which: UserFilter, *, after: int, limit: int) -> Sequence[UserRecord]:
         """Return the next users that the filter lets through by id."""
         found: list[UserRecord] = []
-        while len(found) < limit and (page := self._tables.everyone(after, _PAGE)):
+        while len(found) < limit and (page := self.tables.everyone(after, _PAGE)):
             found += [user for user in self._records(page) if _fits(user, which)]
             after = page[-1]
         return tuple(found[:limit])
@@ -49,36 +48,22 @@ class KallitheaRoster:
 
     def groups(self) -> Sequence[GroupRecord]:
         """Return all groups by name."""
-        rows = self.tx.execute(_GROUPS, {})
-        groups = [
-            GroupRecord(
-                id=number(row[0]),
-                name=str(row[1]),
-                description=str(row[2] or "") if row[3] else f"inactive; {row[2] or ''}",
-                members=number(row[4]),
-            )
-            for row in rows
-        ]
-        return tuple(sorted(groups, key=lambda group: login_key(group.name)))
+        return tuple(sorted(self.tables.group_records(), key=lambda group: login_key(group.name)))
 
     def group(self, name: str) -> GroupRecord:
         """Return the group of that name, without regard to case."""
-        ids = set(self._tables.groups([name]).values()) if name.isprintable() else set[int]()
+        ids = set(self.tables.groups([name]).values()) if name.isprintable() else set[int]()
         for group in self.groups():
             if group.id in ids:
                 return group
         raise NotFoundError(f"group: none is called {shown(name)!r}; `envoi group list` shows all")
 
-    @property
-    def _tables(self) -> KallitheaTables:
-        return KallitheaTables(self.tx)
-
     def _ids_named(self, who: str) -> Sequence[int]:
         if not who.isprintable():
             return ()
-        if user_id := user_id_of(who):
+        if (user_id := user_id_of(who)) != NO_USER:
             return (user_id,)
-        if found := tuple(self._tables.by_login([who]).values()):
+        if found := tuple(self.tables.by_login([who]).values()):
             return found
         if who.isascii() and who.isdecimal() and len(who) <= len(str(MAX_ID)):
             return (int(who),)
@@ -86,34 +71,13 @@ class KallitheaRoster:
             address = parse_address(who)
         except AddressError:
             return ()
-        holders = self._tables.by_address([address]).get(address_key(address), ())
+        holders = self.tables.by_address([address]).get(address_key(address), ())
         return sorted({holder.user_id for holder in holders})
 
     def _records(self, ids: Sequence[int]) -> Sequence[UserRecord]:
-        extra: dict[int, list[str]] = {}
-        for user_id, email in rows_in(self.tx, _EXTRA, ids):
-            extra.setdefault(number(user_id), []).append(str(email))
-        groups: dict[int, set[str]] = {}
-        for user_id, name in rows_in(self.tx, _GROUPS_OF, ids):
-            groups.setdefault(number(user_id), set()).add(str(name))
-        people = self._tables.people(ids)
+        people = self.tables.people(ids)
+        extra, groups = self.tables.extra_addresses(ids), self.tables.groups_of(ids)
         return [_record(people[i], extra.get(i, ()), groups.get(i, ())) for i in sorted(people)]
-
-
-_EXTRA = "SELECT user_id, email FROM user_email_map WHERE user_id IN {list} ORDER BY email_id"
-_GROUPS_OF = """
-SELECT m.user_id, g.users_group_name FROM users_groups_members m
-JOIN users_groups g ON g.users_group_id = m.users_group_id
-WHERE m.user_id IN {list} AND g.users_group_active
-"""
-_GROUPS = """
-SELECT g.users_group_id, g.users_group_name, g.user_group_description, g.users_group_active,
-  (SELECT COUNT(DISTINCT m.user_id) FROM users_groups_members m
-   JOIN users u ON u.user_id = m.user_id
-   WHERE m.users_group_id = g.users_group_id AND g.users_group_active
-     AND u.username <> 'default')
-FROM users_groups g
-"""
 
 
 def _record(person: Person, extra: Iterable[str], groups: Iterable[str]) -> UserRecord:
