@@ -17,6 +17,7 @@ from envoi.settings.layers import (
     shown_name,
     unknown,
 )
+from envoi.settings.omero import is_omero, take_omero
 from envoi.settings.secret import shown
 from envoi.settings.table import SECTIONS
 
@@ -56,12 +57,16 @@ def document_layer(tables: Mapping[str, object], origin: str) -> Layer:
     """
     layer = Layer()
     for section, table in tables.items():
+        if is_omero(section):
+            continue
         if section != "senders" and section not in SECTIONS:
             layer.problems.append(unknown(section, section))
         elif not isinstance(table, Mapping):
             layer.problems.append(_no_table(section, table))
         else:
             _take_section(layer, section, cast("Mapping[str, object]", table), origin)
+    # Last: what our own keys say is there to compare with.
+    take_omero(layer, tables, origin)
     return layer
 
 

@@ -44,6 +44,21 @@ class Raw:
     source: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A key that must be set somewhere, in the file or in the environment.
+
+    Args:
+        group: Its group.
+        name: Its name in it.
+        problem: What is wrong without it.
+    """
+
+    group: str
+    name: str
+    problem: Problem
+
+
 @dataclass(slots=True, kw_only=True)
 class Layer:
     """What one source says.
@@ -55,6 +70,7 @@ class Layer:
         problems: What names no key, is there twice or has no place.
         warnings: What works and should not stay so.
         notes: What became of another program's keys.
+        demands: What a key of this source needs beside it, wherever that is set.
     """
 
     groups: dict[str, dict[str, Raw]] = field(default_factory=dict[str, dict[str, Raw]])
@@ -63,6 +79,7 @@ class Layer:
     problems: list[Problem] = field(default_factory=list[Problem])
     warnings: list[Problem] = field(default_factory=list[Problem])
     notes: list[Note] = field(default_factory=list[Note])
+    demands: list[Demand] = field(default_factory=list[Demand])
 
     def add(self, group: str, name: str, raw: Raw) -> None:
         """Take a value in; a second one for the same key is a problem, an empty text is none."""
@@ -117,6 +134,12 @@ def shown_name(name: str) -> str:
     """Return a name that somebody typed, bounded and on one line."""
     cut = name if len(name) <= MAX_NAME_CHARS else f"{name[:MAX_NAME_CHARS]}..."
     return cut if cut.isprintable() else ascii(cut)[1:-1]
+
+
+def near_name(name: str, known: Iterable[str]) -> str:
+    """Return the known name nearest to one that was typed; empty when none is near."""
+    near = get_close_matches(name[: 2 * MAX_NAME_CHARS], known, 1)
+    return near[0] if near else ""
 
 
 def _nearest(where: str) -> str:

@@ -108,6 +108,10 @@ def _assembled(document: Layer, env: Mapping[str, str], place: _Place) -> Settin
     reading = _read(_ordered(groups), place.folder)
     settings = _completed(reading, place)
     problems = (*document.problems, *environment.problems, *unread, *reading.problems)
+    demands = (*document.demands, *environment.demands)
+    problems += tuple(
+        demand.problem for demand in demands if demand.name not in groups.get(demand.group, {})
+    )
     problems += misfits_of(settings, {problem.where for problem in problems})
     if problems:
         raise SettingsError(problems)

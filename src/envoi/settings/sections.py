@@ -216,3 +216,11 @@ class Settings:
     def listing(self) -> tuple[Entry, ...]:
         """Return every key with the value in force and its origin, secrets masked."""
         return self.entries
+
+    def origin_of(self, key: str) -> str:
+        """Return where a key was set, as the listing shows it; `default` when nowhere.
+
+        Args:
+            key: Dotted name, e.g. `smtp.port`.
+        """
+        return next((entry.origin for entry in self.entries if entry.key == key), "default")

@@ -1,6 +1,7 @@
 """This room writes files that may hold secrets: for their owner alone, whole or not at all."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,39 @@ def replace_private(path: Path, text: str) -> None:
         RefusedError: The folder cannot be written, or the name is a folder's.
     """
     _write_aside(path, text, Path.replace)
+
+
+def replace_edited(path: Path, text: str, *, is_private: bool) -> None:
+    """Put an edited text in the place of the file that is there, or make the file.
+
+    Owner, group and mode stay as they were; a new file is its owner's alone.
+
+    Args:
+        path: No symbolic link.
+        text: The whole text.
+        is_private: Whether nobody but owner and group may read it, whatever the mode was.
+
+    Raises:
+        RefusedError: The folder cannot be written, or the file belongs to somebody else and
+            could not be given back.
+    """
+    try:
+        before = path.stat()
+    except FileNotFoundError:
+        _write_aside(path, text, Path.replace)
+        return
+    except OSError as err:
+        raise RefusedError(f"{path} cannot be read: {err.strerror}") from err
+
+    def finish(aside: Path, path: Path) -> None:
+        now = aside.stat()
+        if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
+            os.chown(aside, before.st_uid, before.st_gid)
+        mode = stat.S_IMODE(before.st_mode)
+        aside.chmod(mode & ~stat.S_IRWXO if is_private else mode)
+        aside.replace(path)
+
+    _write_aside(path, text, finish)
 
 
 def _write_aside(path: Path, text: str, finish: Callable[[Path, Path], object]) -> None:
