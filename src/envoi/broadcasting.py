@@ -283,14 +283,13 @@ class Sweeper:
 
     def look(self) -> None:
         """Take the next steps; raises `OutboxError` when they cannot be written down."""
-        with self._parts.outbox.reading() as tx:
-            event_id = broadcasts.unswept(tx)
-        if event_id != self._event_id:
-            self._event_id, self._after = event_id, ""
-        for _ in range(STEPS_PER_LOOK if event_id else 0):
-            after = self._step(event_id, self._after)
-            self._after = after or ""
-            if after is None:
+        if not self._after:
+            with self._parts.outbox.reading() as tx:
+                behind = broadcasts.unswept(tx, self._event_id)
+                self._event_id = behind or broadcasts.unswept(tx)
+        for _ in range(STEPS_PER_LOOK if self._event_id else 0):
+            self._after = self._step(self._event_id, self._after) or ""
+            if not self._after:
                 return
 
 

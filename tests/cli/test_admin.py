@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from envoi.broadcasting import Broadcasting
 from envoi.cli.admin import _CODES
 from envoi.cli.exits import ExitCode
 from envoi.core.broadcast import MAX_BODY_CHARS, Refusal
+from envoi.errors import DirectoryError, RefusedError
 
 USERS = """\
 login,email,active,admin
@@ -255,6 +257,37 @@ def test_a_test_mail_goes_to_one_address_and_needs_no_others(mail_staffed, relay
     assert [kept.recipient for kept in relay.kept] == ["me@example.org"] * 2
     assert all(b"Subject: [Test] S" in kept.content for kept in relay.kept)
     assert broadcasts(mail_staffed) == []
+
+
+@pytest.mark.parametrize(
+    ("err", "code"),
+    [(KeyboardInterrupt(), 130), (DirectoryError("it is down"), 0)],
+    ids=["Ctrl-C", "directory down"],
+)
+def test_a_search_that_ends_early_is_gone_on_with_by_a_worker(
+    mail_staffed, relay, monkeypatch, err, code
+):
+    def broken(self, claim):
+        raise err
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Broadcasting, "route", broken)
+        ended = email(mail_staffed, "--everyone", "S", "x")
+    mail_staffed.run("work", "--once")
+
+    assert ended.code == code
+    assert "broadcast 1 is stored; a worker finds the rest of its people" in ended.err
+    assert len(relay.kept) == 3
+
+
+def test_a_search_that_a_worker_took_over_is_no_error(staffed, monkeypatch):
+    def lost(self, claim):
+        raise RefusedError("the lease was lost")
+
+    monkeypatch.setattr(Broadcasting, "route", lost)
+
+    assert email(staffed, "--everyone", "S", "x").code == 0
+    assert broadcasts(staffed)[0]["state"] == "finding"
 
 
 def test_html_is_sent_with_a_plain_part(staffed):

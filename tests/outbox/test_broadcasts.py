@@ -189,6 +189,17 @@ def test_a_sweep_that_died_is_done_by_the_next_one(outbox, steps):
     assert found(outbox, event_id).is_swept
 
 
+def test_one_that_cannot_be_swept_yet_keeps_no_other_waiting(outbox):
+    first, second = complete(outbox, many(1)), complete(outbox, many(1))
+    order(outbox, first, Order.CANCELLED)
+    order(outbox, second, Order.CANCELLED)
+
+    with outbox.reading() as tx:
+        assert broadcasts.unswept(tx) == first
+        assert broadcasts.unswept(tx, behind=first) == second
+        assert broadcasts.unswept(tx, behind=second) == 0
+
+
 def test_resumed_in_the_middle_of_a_pause_nothing_stays_behind(outbox):
     event_id = complete(outbox, many(7))
     order(outbox, event_id, Order.PAUSED)

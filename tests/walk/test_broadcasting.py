@@ -269,6 +269,25 @@ def test_a_worker_carries_out_an_order_whose_giver_died(peopled, faulty_relay, w
     assert faulty_relay.kept == []
 
 
+def test_a_worker_sweeps_one_after_the_other_some_steps_at_a_look(peopled, monkeypatch):
+    monkeypatch.setattr(broadcasting, "STEPS_PER_LOOK", 1)
+    monkeypatch.setattr(broadcasts, "BATCH_ROWS", 3)
+    us = Broadcasting(peopled.parts)
+    ids = [stored(peopled), stored(peopled)]
+    for event_id in ids:
+        us.order(event_id, Order.CANCELLED, "ops")
+    sweeper = us.sweeper()
+
+    left = []
+    for _ in range(5):
+        sweeper.look()
+        with peopled.parts.outbox.reading() as tx:
+            left.append(broadcasts.unswept(tx))
+
+    # Four people are two steps, so two looks for each; the fifth finds nothing.
+    assert left == [ids[0], ids[1], ids[1], 0, 0]
+
+
 def test_a_test_mail_goes_to_one_address_alone_and_says_what_it_is(peopled, faulty_relay):
     event_id = Broadcasting(peopled.parts).store_test(TYPED, Address("me", "x.test"), "ops")
     deliver(peopled)

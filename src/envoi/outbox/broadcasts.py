@@ -234,10 +234,15 @@ def sweep_again(tx: Tx, event_id: int) -> None:
     )
 
 
-def unswept(tx: Tx) -> int:
-    """Return a broadcast whose deliveries have not followed its order yet; 0 for none."""
-    rows = tx.execute("SELECT MIN(event_id) FROM envoi_broadcast WHERE is_swept = 0", {})
-    return cast("int", rows[0][0] or 0)
+def unswept(tx: Tx, behind: int = 0) -> int:
+    """Return the next broadcast whose deliveries have not followed its order yet; 0 for none.
+
+    Args:
+        tx: Where to read.
+        behind: Only one behind this; so that none that takes long keeps the others waiting.
+    """
+    sql = "SELECT MIN(event_id) FROM envoi_broadcast WHERE is_swept = 0 AND event_id > :behind"
+    return cast("int", tx.execute(sql, {"behind": behind})[0][0] or 0)
 
 
 def sweep(tx: Tx, event_id: int, after: str, now_ms: int) -> str | None:
