@@ -6,7 +6,6 @@ import tomllib
 import pytest
 
 from envoi import Event
-from envoi.core.kind import Plain
 from envoi.core.rules import read_senders
 from envoi.templates.catalogue import Catalogue
 from envoi.testing import Recorder
@@ -25,8 +24,8 @@ def deliver(mailer):
 
 
 def changed(facts, **people):
-    rows: list[Plain] = [{"id": "7", "name": "microscopy"}]
-    return Event(kind="object_changed", facts={"objects": rows, **facts}, people=people)
+    facts = {"objects": [{"id": "7", "name": "microscopy"}], **facts}
+    return Event(kind="object_changed", facts=facts, people=people)
 
 
 @pytest.mark.parametrize(
