@@ -279,7 +279,7 @@ def test_what_is_deleted_is_described_before_it_goes(mailer, watching):
 
 
 def test_texts_that_are_translated_when_they_are_read_are_texts(mailer, watching):
-    watching(Watched(Account, name=lambda account: gettext_lazy("an account"), url=lambda _: None))
+    watching(Watched(Account, name=lambda account: gettext_lazy("an account"), url=lambda _: ""))
 
     with atomic():
         save(Account, login="eve")
