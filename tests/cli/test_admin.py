@@ -195,6 +195,14 @@ def test_everyone_ignores_users_and_groups_and_says_so(staffed, options, is_warn
     assert {"ann", "ben", "root"} <= set(told(staffed))
 
 
+def test_who_shares_an_address_with_somebody_is_counted_apart(staffed):
+    staffed.run("user", "add", "twin", "-e", "ann@example.org")
+
+    ended = email(staffed, "--user-name", "ann", "--user-name", "twin", "S", "x")
+
+    assert "1 mail, 1 person passed over (1 sharing an address)" in ended.out
+
+
 def test_an_administrator_may_send_as_himself_and_is_named(staffed):
     assert email(staffed, "--as", "root", "--everyone", "S", "x").code == 0
 

@@ -112,7 +112,7 @@ def test_cancel_asks_first(mail_home):
     ended = mail_home.run("broadcast", "cancel", "1")
 
     assert ended.code == ExitCode.USAGE
-    assert "Cancel 'Sunday', of which 1 mails are not sent yet?" in ended.err
+    assert "Cancel 'Sunday', of which 1 mail is not sent yet?" in ended.err
     assert states(mail_home) == ["queued"]
 
 

@@ -22,7 +22,7 @@ from envoi.cli.following import (
 )
 from envoi.cli.moments import local
 from envoi.cli.presence import hint_at_delivery
-from envoi.cli.typed import MAX_ID, Json, Yes, examples, sure
+from envoi.cli.typed import MAX_ID, Json, Yes, counted, examples, sure
 from envoi.cli.who import system_user
 from envoi.outbox import broadcast_report, broadcasts
 from envoi.outbox.broadcasts import Order
@@ -147,7 +147,8 @@ def cancel(ctx: typer.Context, broadcast_id: Id, yes: Yes = False, as_json: Json
         kept, report = looked(mailer.parts, broadcast_id)
     left = report.left + report.held + report.paused
     if left or report.is_finding:
-        question = f"Cancel {kept.subject!r}, of which {left} mails are not sent yet?"
+        mails = counted(left, "mail is", "mails are")
+        question = f"Cancel {kept.subject!r}, of which {mails} not sent yet?"
         sure(call_of(ctx).screen, question, yes=yes)
     _order(ctx, broadcast_id, Order.CANCELLED, as_json=as_json)
 

@@ -218,6 +218,7 @@ def what_next(report: Report, event_id: int) -> str:
 def passed_over(report: Report) -> str:
     """Return how many get nothing and why, in words; empty where everybody gets a mail."""
     reasons = ("inactive", "no_address", "unusable", "folded", "passed_over")
-    parts = [f"{getattr(report, name)} {LABELS[name]}" for name in reasons if getattr(report, name)]
+    words = {**LABELS, "folded": "sharing an address"}
+    parts = [f"{getattr(report, name)} {words[name]}" for name in reasons if getattr(report, name)]
     people = counted(report.skipped, "person", "people")
     return f"{people} passed over ({', '.join(parts)})" if parts else ""
