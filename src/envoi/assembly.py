@@ -15,7 +15,7 @@ from envoi.core.people import Address
 from envoi.core.problem import Problem
 from envoi.core.routing import Sender
 from envoi.core.rules import merged, read_senders
-from envoi.directory.kallithea import kallithea_source
+from envoi.directory.configured import users_source_of
 from envoi.directory.own import OwnDirectory
 from envoi.directory.source import Source
 from envoi.errors import NotFoundError, SettingsError
@@ -164,20 +164,6 @@ class Parts:
 def assemble(settings: Settings, clock: Callable[[], int] = now_ms) -> Parts:
     """Return the parts that the settings describe."""
     return Parts(settings, Journal(), clock)
-
-
-def users_source_of(settings: Settings) -> Source | None:
-    """Return where another system keeps the users; None where they are ours.
-
-    Raises:
-        DirectoryError: Its address is none.
-    """
-    directory = settings.directory
-    match directory.kind:
-        case "own":
-            return None
-        case "kallithea":
-            return kallithea_source(directory.url)
 
 
 def directory_of(

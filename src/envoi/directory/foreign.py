@@ -43,16 +43,18 @@ class ForeignDatabase:
     Args:
         url: `sqlite:///PATH` or `postgresql://...`.
         witness: One of the tables that are read; two connections that see the same one see the
-            same people.
+            same people. Empty: it is not known, and a connection of our own is always used.
+        misfit: What to do when statements do not fit the tables; empty: the usual advice.
 
     Raises:
         DirectoryError: Not an address of SQLite or PostgreSQL.
     """
 
-    def __init__(self, url: str, *, witness: str) -> None:
+    def __init__(self, url: str, *, witness: str, misfit: str = "") -> None:
         """Parse the address; nothing is opened before it is needed."""
         self._url = read_url(url)
         self._witness = witness
+        self._misfit = misfit
         self._engine: Engine | None = None
         self._seen: object = None
         self._pid = os.getpid()
@@ -122,7 +124,7 @@ class ForeignDatabase:
 
     @contextmanager
     def _within(self, tx: Tx) -> Generator[Tx | None]:
-        if tx.dialect != self._url.get_backend_name():
+        if tx.dialect != self._url.get_backend_name() or not self._witness:
             yield None
             return
         try:
@@ -166,6 +168,8 @@ class ForeignDatabase:
         if self._url.password:
             words = words.replace(str(self._url.password), "***")
         advice = next((said for word, said in _ADVICE if word in words.lower()), _OTHERWISE)
+        if self._misfit and any(word in words.lower() for word in _OF_STATEMENTS):
+            advice = self._misfit
         return DirectoryError(
             f"the users in {self.place} cannot be read: {words[:MAX_WORDS]} ({advice})"
         )
@@ -185,6 +189,15 @@ _ADVICE = (
     ("permission denied", "let this user read the tables"),
     ("statement timeout", f"it takes longer than {WAIT_S} s to answer"),
     ("does not exist", "check the names in directory.url"),
+)
+_OF_STATEMENTS = (
+    "no such",
+    "relation",
+    "column",
+    "syntax",
+    "operator",
+    "function",
+    "invalid input",
 )
 _OTHERWISE = "check directory.url, and that the database runs"
 

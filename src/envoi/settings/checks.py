@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from envoi.core.kind import MASK
 from envoi.core.problem import Problem
@@ -52,12 +53,32 @@ def _of_folder(settings: Settings) -> Iterator[tuple[AbstractSet[str], Problem]]
 
 
 def _of_directory(settings: Settings) -> Iterator[tuple[AbstractSet[str], Problem]]:
-    kind, url = settings.directory.kind, settings.directory.url
-    if kind != "own" and not url:
-        expected = "the URL of its database"
-        hint = f'directory.kind is "{kind}"'
-        problem = Problem(where="directory.url", expected=expected, got="none", hint=hint)
+    directory, ldap = settings.directory, settings.ldap
+    hint = f'directory.kind is "{directory.kind}"'
+    if directory.kind == "own":
+        return
+    needed = {"directory.url": (directory.url, "the URL of its database")}
+    if directory.kind == "sql":
+        needed["directory.users"] = (directory.users, "a SELECT of all users")
+    if directory.kind == "ldap":
+        needed["directory.url"] = (directory.url, "the URL of its server")
+        needed["ldap.base"] = (ldap.base, "the entry below which to search")
+        needed["ldap.login"] = (ldap.login, "the attribute with the login")
+        needed["ldap.id"] = (ldap.id, "an attribute that never changes")
+    for where, (value, expected) in needed.items():
+        if not value:
+            problem = Problem(where=where, expected=expected, got="none", hint=hint)
+            yield {"directory.kind", where}, problem
+    is_ldap = directory.url.startswith("ldap")
+    if directory.url and is_ldap != (directory.kind == "ldap"):
+        expected = "ldaps://HOST" if directory.kind == "ldap" else "the URL of a database"
+        got = directory.url.partition("://")[0] + "://"
+        problem = Problem(where="directory.url", expected=expected, got=got, hint=hint)
         yield {"directory.kind", "directory.url"}, problem
+    if directory.kind == "ldap" and ldap.bind_dn and not ldap.bind_password:
+        # RFC 4513 5.1.2: a name with an empty password is answered as if it were right.
+        where, expected = "ldap.bind_password", "the password of ldap.bind_dn"
+        yield {where, "ldap.bind_dn"}, Problem(where=where, expected=expected, got="none")
 
 
 def warnings_of(settings: Settings, *, in_file: str) -> tuple[Problem, ...]:
@@ -69,6 +90,7 @@ def warnings_of(settings: Settings, *, in_file: str) -> tuple[Problem, ...]:
     """
     warnings = [*_of_certificates(settings.smtp), *_of_signing_in(settings.smtp)]
     warnings += [*_of_ports(settings.smtp), *_of_schema(settings), *_of_unused_users(settings)]
+    warnings += _of_clear_directory(settings)
     if in_file and settings.path:
         warnings += _of_readable_file(settings.path, in_file)
     return tuple(warnings)
@@ -122,7 +144,16 @@ def _of_schema(settings: Settings) -> Iterator[Problem]:
 def _of_unused_users(settings: Settings) -> Iterator[Problem]:
     if settings.directory.kind == "own" and settings.directory.url:
         where, hint = "directory.url", "Envoi's own users stand in the outbox's database"
-        yield Problem(where=where, expected='directory.kind = "kallithea"', got="own", hint=hint)
+        expected = "directory.kind that says whose users these are"
+        yield Problem(where=where, expected=expected, got="own", hint=hint)
+
+
+def _of_clear_directory(settings: Settings) -> Iterator[Problem]:
+    url = settings.directory.url
+    host = urlsplit(url).hostname or "" if url.startswith("ldap://") else "localhost"
+    if settings.directory.kind == "ldap" and not settings.ldap.starttls and not is_loopback(host):
+        hint = "password and people cross the network in clear, and anybody may answer"
+        yield Problem(where="ldap.starttls", expected="true", got="false", hint=hint)
 
 
 def _of_readable_file(path: Path, key: str) -> Iterator[Problem]:

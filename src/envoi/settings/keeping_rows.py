@@ -1,4 +1,4 @@
-"""This room tells of all other keys: what is kept where, who exists, and how patient Envoi is."""
+"""This room tells of all other keys: what is kept where, and how patient Envoi is."""
 
 from envoi.settings import places, readers
 from envoi.settings.readers import texts
@@ -6,19 +6,6 @@ from envoi.settings.row import Row
 from envoi.settings.speaking_rows import ADDRESS, MAILBOX
 
 ROWS: tuple[Row, ...] = (
-    Row(
-        "directory.kind",
-        readers.one_of(("own", "kallithea"), {}),
-        "Who exists: `own` is Envoi's own users and groups, `kallithea` the users of a Kallithea, "
-        "read from its database and never written. With the wrong one nobody is found.",
-    ),
-    Row(
-        "directory.url",
-        readers.paths(places.outbox_url, "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"),
-        "The database that holds the users, where `kind` is not `own`. While it cannot be asked "
-        "mail goes to administrators only.",
-        is_secret=True,
-    ),
     Row(
         "outbox.url",
         readers.paths(places.outbox_url, "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"),

@@ -167,6 +167,7 @@ def _completed(reading: _Reading, place: _Place) -> Settings:
         applications=MappingProxyType(applications),
         smtp=_smtp(fields["smtp"]),
         directory=_made(sections.DirectorySettings, fields["directory"]),
+        ldap=_made(sections.LdapSettings, fields["ldap"]),
         outbox=_outbox(fields["outbox"], place.folder),
         delivery=_made(sections.DeliverySettings, fields["delivery"]),
         transport=_made(sections.TransportSettings, fields["transport"]),
@@ -238,7 +239,11 @@ def _secrets_in_file(settings: Settings, origins: Mapping[str, str], place: _Pla
     if place.path is None:
         return ""
     urls = {"outbox.url": settings.outbox.url, "directory.url": settings.directory.url}
-    secrets = ["smtp.password", *(key for key, url in urls.items() if has_credentials(url))]
+    secrets = [
+        "smtp.password",
+        "ldap.bind_password",
+        *(key for key, url in urls.items() if has_credentials(url)),
+    ]
     # A key of an ini is named behind the file: `my.ini: smtp_password`.
     places = {key: origins.get(key, "").partition(": ")[0] for key in secrets}
     return next((key for key in secrets if places[key] == place.origin), "")

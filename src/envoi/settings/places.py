@@ -128,6 +128,19 @@ def outbox_url(text: str, folder: Path) -> str:
     raise MisfitError
 
 
+def directory_url(text: str, folder: Path) -> str:
+    """Return the URL of a database, as `outbox_url` does, or of an LDAP server."""
+    if not re.match(r"ldaps?://", text):
+        return outbox_url(text, folder)
+    parts = _split(text)
+    if not parts.hostname or "@" in parts.netloc:
+        raise MisfitError("name and password have their own keys: ldap.bind_dn, ldap.bind_password")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise MisfitError("where to search has its own key: ldap.base")
+    host(parts.hostname)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _sqlite_file(rest: str, folder: Path) -> str:
     path, mark, query = rest.partition("?")
     if path in {"", "/", "/:memory:"} or "mode=memory" in query:

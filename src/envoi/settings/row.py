@@ -13,6 +13,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
     {
         "application": sections.Application,
         "directory": sections.DirectorySettings,
+        "ldap": sections.LdapSettings,
         "smtp": sections.Smtp,
         "outbox": sections.OutboxSettings,
         "delivery": sections.DeliverySettings,

@@ -18,7 +18,7 @@ from envoi.settings import places
 from envoi.settings.secret import Secret, masked_url
 
 Tls: TypeAlias = Literal["none", "starttls", "tls"]
-DirectoryKind: TypeAlias = Literal["own", "kallithea"]
+DirectoryKind: TypeAlias = Literal["own", "kallithea", "omero", "sql", "ldap"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +72,41 @@ class DirectorySettings:
 
     kind: DirectoryKind = "own"
     url: str = ""
+    users: str = ""
+    addresses: str = ""
+    groups: str = ""
+    members: str = ""
 
     def __repr__(self) -> str:
         """Return what a dataclass would, with the password in the URL masked."""
         return f"DirectorySettings(kind={self.kind!r}, url={masked_url(self.url)!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LdapSettings:
+    """`[ldap]`: how an LDAP server is asked who exists."""
+
+    base: str = ""
+    bind_dn: str = ""
+    bind_password: Secret = field(default=Secret())
+    starttls: bool = True
+    ca_file: Path | None = None
+    users: str = "(objectClass=inetOrgPerson)"
+    inactive: str = ""
+    id: str = "entryUUID"
+    login: str = "uid"
+    first_name: str = "givenName"
+    last_name: str = "sn"
+    email: str = "mail"
+    extra_email: str = ""
+    groups: str = (
+        "(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup))"
+    )
+    group_name: str = "cn"
+    members: tuple[str, ...] = ("member", "uniqueMember", "memberUid")
+    member_of: str = ""
+    admins: str = ""
+    cache_s: int = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +233,7 @@ class Settings:
     )
     smtp: Smtp = field(default_factory=Smtp)
     directory: DirectorySettings = field(default_factory=DirectorySettings)
+    ldap: LdapSettings = field(default_factory=LdapSettings)
     outbox: OutboxSettings = field(default_factory=OutboxSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     transport: TransportSettings = field(default_factory=TransportSettings)
