@@ -12,6 +12,7 @@ USERS = (
     KallitheaUser("bob", "bob at home", is_active=False),
     KallitheaUser("50%_cat"),
 )
+MESSAGE = ("notify", "message", "--fact", "title=Wiki", "--fact", "body=It moves.")
 
 
 @pytest.fixture
@@ -166,3 +167,28 @@ def test_lists_say_that_they_cannot_be_read(home):
 
     assert ended.code == 1
     assert "check that the file is there" in ended.err
+
+
+def decisions(ended):
+    return [
+        (one["address"] if one["is_chosen"] else one["name"]) for one in ended.json["decisions"]
+    ]
+
+
+@pytest.mark.parametrize("who", ["ann", "ANN", "ann@old.test", "ann@example.org"])
+def test_explain_finds_them_by_every_name(kallithea, who):
+    kallithea.run(*MESSAGE, "--to-role", "recipients=ann")
+
+    assert decisions(kallithea.run("explain", who, "--json")) == ["ann@example.org"]
+
+
+def test_explain_says_that_their_database_cannot_be_read(kallithea):
+    kallithea.run(*MESSAGE, "--to-role", "recipients=ann")
+    (kallithea.folder / "kallithea.db").unlink()
+
+    by_login = kallithea.run("explain", "ann")
+    by_address = kallithea.run("explain", "ann@example.org", "--json")
+
+    assert by_login.code == 3
+    assert "only what is kept under this very name is found: the users in sqlite" in by_login.err
+    assert decisions(by_address) == ["ann@example.org"]

@@ -1,19 +1,20 @@
 """This room is `envoi explain`: why somebody gets mail, and why somebody does not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import typer
 
 from envoi.addresses import parse_address
+from envoi.assembly import Parts
 from envoi.cli.call import call_of, known_application
 from envoi.cli.deliveries import every
 from envoi.cli.moments import both, local
+from envoi.cli.rosters import roster_of
 from envoi.cli.screen import Screen
 from envoi.cli.typed import Application, Json, examples
-from envoi.directory.people import find_user
 from envoi.directory.typed import login_key
-from envoi.errors import AddressError, InputError, NotFoundError
+from envoi.errors import AddressError, DirectoryError, InputError, NotFoundError
 from envoi.outbox.explain import Chosen, Explained, PassedOver, explain_event, explain_person
 from envoi.outbox.filters import Query
 from envoi.seams import Tx
@@ -48,7 +49,8 @@ def explain(
         try:
             explained = explain_event(tx, name, application)
         except NotFoundError:
-            _explain_person(tx, screen, (name, application, limit), as_json=as_json)
+            names = _names_of(mailer.parts, tx, screen, name, application)
+            _explain_person(tx, screen, names, limit, as_json=as_json)
             return
         replies = _replies(tx, explained)
     if as_json:
@@ -57,9 +59,9 @@ def explain(
         _show_event(screen, explained, replies)
 
 
-def _explain_person(tx: Tx, screen: Screen, asked: tuple[str, str, int], *, as_json: bool) -> None:
-    name, application, limit = asked
-    names = _names_of(tx, name, application)
+def _explain_person(
+    tx: Tx, screen: Screen, names: Sequence[str], limit: int, *, as_json: bool
+) -> None:
     chosen: list[Chosen] = []
     skipped: list[PassedOver] = []
     for one in names:
@@ -67,11 +69,11 @@ def _explain_person(tx: Tx, screen: Screen, asked: tuple[str, str, int], *, as_j
         chosen += told
         skipped += not_told
     if not chosen and not skipped:
-        raise NotFoundError(f"{name!r}: no event, and no decision about anybody called so")
+        raise NotFoundError(f"{names[0]!r}: no event, and no decision about anybody called so")
     replies = _replies_of(tx, chosen)
     if as_json:
         decisions = [_chosen_form(c, replies) for c in chosen] + [_skipped_form(s) for s in skipped]
-        screen.document({"person": names[0], "names": names, "decisions": decisions})
+        screen.document({"person": names[0], "names": list(names), "decisions": decisions})
         return
     screen.table(("EVENT", *_COLUMNS), [
         *((one.event_id, *_chosen_row(one, replies)) for one in chosen),
@@ -79,13 +81,17 @@ def _explain_person(tx: Tx, screen: Screen, asked: tuple[str, str, int], *, as_j
     ])  # fmt: skip
 
 
-def _names_of(tx: Tx, name: str, application: str) -> list[str]:
+def _names_of(parts: Parts, tx: Tx, screen: Screen, name: str, application: str) -> list[str]:
     # Deliveries are kept by address, decisions by login: of a user both are asked for.
     try:
-        user = find_user(tx, application, name)
+        with roster_of(parts, tx, application) as roster:
+            user = roster.user(name)
     except NotFoundError:
         return _spellings(name)
     except InputError:  # several users have this address
+        return _spellings(name)
+    except DirectoryError as err:
+        screen.note(f"note: only what is kept under this very name is found: {err}")
         return _spellings(name)
     # A number asks for an event, unless somebody is called so: never for the user in that row.
     if name.isdecimal() and login_key(user.login) != login_key(name):

@@ -9,6 +9,7 @@ from envoi.assembly import Parts
 from envoi.cli.call import call_of, known_application
 from envoi.directory.roster import OwnRoster, Roster
 from envoi.errors import RefusedError
+from envoi.seams import Tx
 
 
 @contextmanager
@@ -20,12 +21,22 @@ def looking(ctx: typer.Context, application: str) -> Generator[Roster]:
     """
     with call_of(ctx).mailer() as mailer, mailer.parts.outbox.reading() as tx:
         known_application(mailer.parts.settings, application)
-        source = mailer.parts.users_source
-        if source is None:
-            yield OwnRoster(tx, application)
-            return
-        with source.roster(tx) as roster:
+        with roster_of(mailer.parts, tx, application) as roster:
             yield roster
+
+
+@contextmanager
+def roster_of(parts: Parts, tx: Tx, application: str) -> Generator[Roster]:
+    """Open the users of an application beside what else is read from the outbox.
+
+    Raises:
+        DirectoryError: Another system keeps them, and it cannot be asked.
+    """
+    if parts.users_source is None:
+        yield OwnRoster(tx, application)
+        return
+    with parts.users_source.roster(tx) as roster:
+        yield roster
 
 
 def require_own(parts: Parts) -> None:
