@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from envoi.core.delivery import Patience
-from envoi.core.kind import Kind
+from envoi.core.kind import Kind, Plain
 from envoi.core.message import Identity
 from envoi.core.people import Address
 from envoi.core.problem import Problem
@@ -61,7 +61,9 @@ class Parts:
             self.catalogue.add(kind)
         self.templates = Templates(self.catalogue)
         self.patience = patience_of(settings.delivery)
-        self.own_transport = find_transport(settings.transport.default, settings.folder)
+        self.own_transport = find_transport(
+            settings.transport.default, settings.folder, settings.name_of("transport.default")
+        )
         # Before the outbox: at a fork the gates close in the reverse order, and while the
         # outbox's waits for a transaction to end, that one may still have to ask who exists.
         self.users_source = users_source_of(settings)
@@ -132,16 +134,27 @@ class Parts:
             for problem in problems:
                 self.journal.note(Fact.SENDER_BROKEN, because=problem)
             switched = switched_senders(defined, self.outbox.switches(tx))
+            if not self.settings.delivery.enabled:
+                switched = silenced(switched, self.catalogue.sender_tables())
             known = self._senders = (version, switched)
         return known[1]
 
     @property
     def way_out(self) -> str:
-        """What carries mail, as people are told of it; empty when nothing is configured."""
+        """What carries mail, as people are told of it; empty when nothing does."""
+        if not self.settings.delivery.enabled:
+            return ""
         if self.own_transport is not None:
             return self.own_transport.name
         smtp = self.settings.smtp
         return f"{smtp.host}:{smtp.port}" if smtp.host else ""
+
+    @property
+    def why_held(self) -> str:
+        """Why mail stays here: no relay, or the master switch; empty when it leaves."""
+        if not self.settings.delivery.enabled:
+            return "delivery.enabled is false"
+        return "" if self.way_out else "smtp.host is not set"
 
     def carrier(self) -> Carrier:
         """Return a new carrier of what is configured; it opens connections when mail comes.
@@ -149,6 +162,8 @@ class Parts:
         Raises:
             SettingsError: The application's own transport cannot be made.
         """
+        if not self.settings.delivery.enabled:
+            return IdleCarrier()
         if self.own_transport is not None:
             return self.own_transport.carrier(self.settings)
         smtp = self.settings.smtp
@@ -180,6 +195,25 @@ def directory_of(
     if users_source is None:
         return OwnDirectory(application, admins)
     return users_source.directory(admins)
+
+
+def silenced(
+    senders: tuple[Sender, ...], shipped: Mapping[str, Mapping[str, Plain]]
+) -> tuple[Sender, ...]:
+    """Return the senders with those off that speak for a server itself.
+
+    Args:
+        senders: As the files and the switches have them.
+        shipped: The shipped tables. What is off there until somebody activates it, is a notice
+            of the server; what the application reports is kept all the same.
+    """
+    notices = {
+        str(table.get("kind")) for table in shipped.values() if table.get("enabled") is False
+    }
+    return tuple(
+        replace(sender, is_enabled=False) if sender.kind in notices else sender
+        for sender in senders
+    )
 
 
 def kinds_of(modules: Iterable[str], folder: Path) -> tuple[Kind, ...]:

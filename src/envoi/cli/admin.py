@@ -26,7 +26,7 @@ from envoi.cli.following import (
 )
 from envoi.cli.inputs import STDIN, read_text
 from envoi.cli.moments import both, local
-from envoi.cli.presence import hint_at_delivery
+from envoi.cli.presence import hint_at_delivery, require_delivery
 from envoi.cli.rehearsal import tell_rehearsal
 from envoi.cli.screen import Screen
 from envoi.cli.typed import Application, Json, counted, examples, taking
@@ -147,6 +147,8 @@ def email(ctx: typer.Context, options: _Options) -> None:
     screen = call_of(ctx).screen
     with call_of(ctx).mailer() as mailer:
         known_application(mailer.parts.settings, options.application)
+        if not options.dry_run:
+            require_delivery(mailer.parts.settings)
         broadcast = _typed(mailer, screen, options)
         if options.dry_run:
             tell_rehearsal(screen, mailer, broadcast, as_json=options.as_json)

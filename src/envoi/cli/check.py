@@ -11,6 +11,7 @@ from envoi.cli.db import advice_for, place_of, state_of
 from envoi.cli.directory_findings import of_directory
 from envoi.cli.exits import ExitCode
 from envoi.cli.findings import Finding, Level
+from envoi.cli.presence import SWITCH, how_to_switch_on
 from envoi.cli.screen import Screen
 from envoi.cli.typed import Json, examples
 from envoi.core.routing import Sender
@@ -139,6 +140,12 @@ def _of_outbox(parts: Parts) -> Iterator[Finding]:
 
 def _of_relay(parts: Parts, *, is_connecting: bool) -> Iterator[Finding]:
     smtp = parts.settings.smtp
+    if not parts.settings.delivery.enabled:
+        # Not even --connect opens a connection then.
+        said = f"mail is switched off ({SWITCH} is false): nothing is sent, nothing tried"
+        level = Level.WRONG if is_connecting else Level.WARNING
+        yield Finding(level, "relay", said, how_to_switch_on(parts.settings))
+        return
     if parts.own_transport is not None:
         yield _of_own_transport(parts, parts.own_transport)
         return

@@ -1,8 +1,13 @@
-"""This room tells whether anybody delivers: the live workers and the relays in trouble."""
+"""This room tells whether anybody delivers: the switch, the workers, the relays in trouble."""
 
 from envoi.assembly import Parts, now_ms
 from envoi.cli.screen import Screen
+from envoi.errors import RefusedError
 from envoi.outbox.relay import Pause, Presence, relays_down, workers
+from envoi.settings import Settings
+from envoi.settings.omero import SWITCH as OMERO_SWITCH
+
+SWITCH = "delivery.enabled"
 
 
 def live_workers(parts: Parts) -> tuple[Presence, ...]:
@@ -18,11 +23,32 @@ def trouble(parts: Parts) -> tuple[Pause, ...]:
         return tuple(relays_down(tx))
 
 
+def require_delivery(settings: Settings) -> None:
+    """Refuse to send where the master switch is off.
+
+    Raises:
+        RefusedError: It is off; says how to switch it on.
+    """
+    if not settings.delivery.enabled:
+        raise RefusedError(
+            f"mail is switched off here ({SWITCH} is false) and nothing was stored: "
+            f"{how_to_switch_on(settings)}"
+        )
+
+
+def how_to_switch_on(settings: Settings) -> str:
+    """Return what to type where the master switch is off."""
+    origin, name = settings.origin_of(SWITCH), settings.name_of(SWITCH)
+    if origin.startswith("ENVOI_"):
+        return f"the variable {origin} says so"
+    return f"`envoi config set {OMERO_SWITCH if 'omero.' in origin else name} true`"
+
+
 def hint_at_delivery(screen: Screen, parts: Parts) -> None:
     """Say beside a result when nobody would deliver it."""
     with parts.outbox.reading() as tx:
         has_relay = parts.has_relay(tx)
     if not has_relay:
-        screen.note("note: smtp.host is not set, so mail is kept as held until you release it")
+        screen.note(f"note: {parts.why_held}, so mail is kept as held until you release it")
     elif not live_workers(parts):
         screen.note("note: no worker is running: start `envoi run`, or `envoi work --once`")

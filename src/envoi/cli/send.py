@@ -11,7 +11,7 @@ from envoi import forms
 from envoi.cli import batches
 from envoi.cli.call import call_of
 from envoi.cli.inputs import STDIN, json_lines, read_bytes, read_text
-from envoi.cli.presence import hint_at_delivery
+from envoi.cli.presence import hint_at_delivery, require_delivery
 from envoi.cli.receipts import receipt_form, tell_receipt
 from envoi.cli.typed import Json, examples, key_typed, taking
 from envoi.core.kind import MailClass
@@ -88,10 +88,12 @@ def send(ctx: typer.Context, options: _Options) -> None:
     if options.jsonl:
         _refuse_beside_jsonl(options)
         with call_of(ctx).mailer() as mailer:
+            require_delivery(mailer.parts.settings)
             _send_many(ctx, mailer, options)
         return
     mail = _mail_of(options)
     with call_of(ctx).mailer() as mailer:
+        require_delivery(mailer.parts.settings)
         receipt = mailer.send(mail, strict=True)
         screen = call_of(ctx).screen
         if options.as_json:

@@ -12,7 +12,7 @@ from envoi.cli.call import call_of, known_application
 from envoi.cli.deliveries import form_of
 from envoi.cli.exits import ExitCode
 from envoi.cli.moments import local
-from envoi.cli.presence import live_workers, trouble
+from envoi.cli.presence import live_workers, require_delivery, trouble
 from envoi.cli.screen import Screen
 from envoi.cli.typed import Application, Json, examples
 from envoi.core.delivery import State
@@ -65,6 +65,7 @@ def send_test(
     screen = call_of(ctx).screen
     with call_of(ctx).mailer() as mailer:
         known_application(mailer.parts.settings, application)
+        require_delivery(mailer.parts.settings)
         mail = _mail(mailer.parts, address, application)
         receipt = mailer.send(mail, strict=True)
         if not as_json:

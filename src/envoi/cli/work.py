@@ -125,7 +125,8 @@ def _deliver(call: Call, capture: Path | None, *, is_once: bool) -> None:
         for warning in mailer.parts.settings.warnings:
             logs.warn(warning)
         if capture is None and not mailer.parts.way_out:
-            logs.warn("smtp.host is not set: mail is kept as held; --capture FOLDER shows it")
+            why = mailer.parts.why_held
+            logs.warn(f"{why}: mail is kept as held; --capture FOLDER shows it")
         if capture is not None:
             _make_folder(capture)
             logs.warn(f"nothing is sent: mail goes to the folder {capture}")

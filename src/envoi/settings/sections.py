@@ -256,3 +256,11 @@ class Settings:
             key: Dotted name, e.g. `smtp.port`.
         """
         return next((entry.origin for entry in self.entries if entry.key == key), "default")
+
+    def name_of(self, key: str) -> str:
+        """Return a key as its author wrote it: its own name, or another program's.
+
+        Args:
+            key: Dotted name, e.g. `smtp.port`, which may be `omero.mail.port` in the file.
+        """
+        return self.origin_of(key).partition(": ")[2] or key

@@ -105,11 +105,13 @@ class OwnTransport:
 
     Args:
         name: As the settings name it.
+        key: The key that names it.
         factory: Makes it, in the process and thread that uses it.
     """
 
     name: str
     factory: Factory
+    key: str = KEY
 
     def carrier(self, settings: Settings) -> Carrier:
         """Make a carrier of it.
@@ -120,12 +122,12 @@ class OwnTransport:
         try:
             made = self.factory(settings)
         except Exception as err:
-            raise _misfit(self.name, repr(err), "its factory failed") from err
+            raise _misfit(self, repr(err), "its factory failed") from err
         if all(callable(getattr(made, method, None)) for method in _CONTRACT):
             return cast("Carrier", made)
         if not callable(getattr(made, "carry", None)):
             hint = "its factory returned neither a Courier nor a Carrier"
-            raise _misfit(self.name, brief(made), hint)
+            raise _misfit(self, brief(made), hint)
         return CourierCarrier(
             cast("Courier", made),
             name=self.name,
@@ -139,28 +141,38 @@ _CONTRACT = (
 )  # fmt: skip
 
 
-def find_transport(name: str, folder: Path) -> OwnTransport | None:
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What the settings say."""
+
+    name: str
+    key: str
+
+
+def find_transport(name: str, folder: Path, key: str = KEY) -> OwnTransport | None:
     """Return the transport that the settings name; None for `smtp`, which is built in.
 
     Args:
         name: `smtp`, the name of an entry point, or `module:factory`.
         folder: Where modules are looked for before the places where Python looks anyway.
+        key: The key that names it, as its author wrote it.
 
     Raises:
         SettingsError: It cannot be loaded; names the key and the known ones.
     """
     if name == SMTP:
         return None
+    said = _Named(name, key)
     try:
         factory = _loaded(name, folder)
     except LookupError as err:
-        raise _misfit(name, repr(name), str(err)) from err
+        raise _misfit(said, repr(name), str(err)) from err
     # SystemExit: a script named by mistake; a module is somebody else's code and may do anything.
     except (Exception, SystemExit) as err:
-        raise _misfit(name, repr(err), f"{name} cannot be imported") from err
+        raise _misfit(said, repr(err), f"{name} cannot be imported") from err
     if not callable(factory):
-        raise _misfit(name, brief(factory), f"{name} is nothing that can be called")
-    return OwnTransport(name=name, factory=cast("Factory", factory))
+        raise _misfit(said, brief(factory), f"{name} is nothing that can be called")
+    return OwnTransport(name=name, factory=cast("Factory", factory), key=key)
 
 
 def _loaded(name: str, folder: Path) -> object:
@@ -187,11 +199,11 @@ def _registered(name: str) -> EntryPoint:
     raise LookupError(f"did you mean {near[0]}?" if near else "no package registered it")
 
 
-def _misfit(name: str, got: str, hint: str) -> SettingsError:
+def _misfit(said: _Named | OwnTransport, got: str, hint: str) -> SettingsError:
     known = ", ".join([SMTP, *sorted(entry_points(group=GROUP).names)])
     expected = f"one of {known}, or module:factory"
-    got = got if name in got else f"{name!r}, {got}"
-    return SettingsError((Problem(where=KEY, expected=expected, got=got, hint=hint),))
+    got = got if said.name in got else f"{said.name!r}, {got}"
+    return SettingsError((Problem(where=said.key, expected=expected, got=got, hint=hint),))
 
 
 def _words(words: str) -> str:
