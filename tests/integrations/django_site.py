@@ -74,6 +74,8 @@ from django.test.runner import DiscoverRunner
 from django.test.utils import setup_test_environment
 from django.views.decorators.csrf import csrf_exempt
 
+from envoi.directory.people import add_user
+from envoi.directory.records import UserDraft
 from envoi.integrations.django import INSERT, Watched, mailer, watch
 from envoi.journal import Fact
 from envoi.testing import Recorder
@@ -110,6 +112,8 @@ def prepare():
     said = io.StringIO()
     call_command("envoi_upgrade", stdout=said)
     User.objects.create_user("ann", "ann@example.org", "right", first_name="Ann")
+    with mailer().outbox.transaction() as tx:
+        add_user(tx, "main", UserDraft(login="ann", addresses=("ann@example.org",)), now_ms=1)
     watch(mailer(), [Watched(Group, actions=(INSERT,))])
     return said.getvalue()
 
