@@ -223,14 +223,15 @@ def compose(
     """
     event, kind, identity = audible.event, audible.kind, audible.identity
     locale, time_zone = voice
+    prefix = identity.prefix if sender.prefix is None else sender.prefix
     facts = with_base_url(kind, event.facts, identity.base_url)
     masked = mask_facts(kind, facts)
     words = render(sender.template_name, locale, time_zone, context(audible, masked))
     sealed = None
     if facts != masked:
         real = render(sender.template_name, locale, time_zone, context(audible, facts))
-        sealed = finished(real, identity.prefix)
-    words = finished(words, identity.prefix)
+        sealed = finished(real, prefix)
+    words = finished(words, prefix)
     mail_class = sender.mail_class or kind.mail_class
     # A password reset that comes from the reader himself, by name, is what phishing looks like.
     is_ours = mail_class is MailClass.SECURITY or not kind.from_actor
@@ -300,14 +301,17 @@ def finished(words: Words, prefix: str) -> Words:
 def speaker_name(audible: Audible) -> str:
     """Return the name of who did it, as From and the words show it; empty when nobody can be named.
 
-    Somebody who just registered may be in no directory yet: then his name is a fact, or he has
-    his login only. An address is never shown in the place of a name.
+    Whom the directory does not know is nobody, but for kinds whose actor may be new to it: who
+    just registered has his name in a fact, or his login only. An address is never shown in the
+    place of a name.
     """
     event, actor = audible.event, audible.actor
     if actor is not None:
         return clean_line(actor.full_name)
-    given = event.facts.get(audible.kind.actor_name_in) if event.actor else ""
-    return clean_line(str(given or "")) or ("" if "@" in event.actor else clean_line(event.actor))
+    if not audible.kind.actor_name_in or not event.actor:
+        return ""
+    given = clean_line(str(event.facts.get(audible.kind.actor_name_in) or ""))
+    return given or ("" if "@" in event.actor else clean_line(event.actor))
 
 
 def from_mailbox(configured: Mailbox, name: str) -> Mailbox:
