@@ -5,6 +5,7 @@ The front door lists the names that applications use; nothing is defined here.
 
 from envoi.addresses import parse_address, parse_mailbox
 from envoi.core.event import Event
+from envoi.core.incident import Request
 from envoi.core.kind import Fact, FactType, Kind, MailClass
 from envoi.core.message import Attachment
 from envoi.core.people import Address, Mailbox, Person
@@ -42,6 +43,7 @@ __all__ = [
     "Person",
     "ReadyMail",
     "Receipt",
+    "Request",
     "SettingsError",
     "Stored",
     "UnknownKindError",

@@ -18,6 +18,7 @@ from envoi.assembly import Parts, assemble
 from envoi.background import Background
 from envoi.chores import Chores
 from envoi.core.event import Event, check_event, cleaned
+from envoi.core.incident import ERROR_KIND, Request
 from envoi.core.kind import Kind, Plain, mask_facts
 from envoi.core.problem import Problem
 from envoi.core.ready import READY_KIND, ReadyMail
@@ -26,6 +27,7 @@ from envoi.journal import Fact
 from envoi.outbox.relay import CAPTURE
 from envoi.outbox.store import Outbox
 from envoi.outbox.tx import CallerTx
+from envoi.reporting import Reporting
 from envoi.seams import Carrier, Tx
 from envoi.settings import Settings, load
 from envoi.walk import Walk
@@ -42,6 +44,7 @@ class Stored(StrEnum):
     AFTER_COMMIT = "after commit"  # the outbox is another database: stored when yours commits
     SPOOLED = "spooled"  # the outbox cannot be reached; the next worker takes it from the spool
     NOT_STORED = "not stored"  # see `because`; the journal holds it at ERROR
+    NOT_WANTED = "not wanted"  # a report that the settings want nobody to read; see `because`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,7 @@ class Receipt:
     @property
     def is_kept(self) -> bool:
         """Whether the event is or will be in the outbox without anybody's help."""
-        return self.stored is not Stored.NOT_STORED
+        return self.stored not in {Stored.NOT_STORED, Stored.NOT_WANTED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,7 @@ class Mailer:
         """Hold the parts; nothing is opened before it is needed."""
         self.parts = parts
         self.walk = Walk(parts)
+        self._reporting = Reporting(parts)
         self._background = Background(self.make_worker, self._crashed)
 
     @classmethod
@@ -168,6 +172,35 @@ class Mailer:
             key=mail.key,
         )
         return self._hand_over(offer, tx, strict=strict)
+
+    def report(
+        self,
+        error: BaseException,
+        request: Request | None = None,
+        *,
+        application: str = "main",
+        release: str = "",
+    ) -> Receipt:
+        """Tell the addresses of `errors.to` of an error; never raises, never joins a transaction.
+
+        Args:
+            error: As it was caught.
+            request: The request that met it; None outside of one.
+            application: Whose error.
+            release: Version of the application; may be empty.
+        """
+        refusal = self._reporting.refusal
+        if refusal:
+            return Receipt(stored=Stored.NOT_WANTED, because=refusal)
+        if self._reporting.is_under_way:
+            # F9: an error within a report would be followed by one within its own report.
+            return self._not_reported(error, "it happened while an error was reported")
+        try:
+            with self._reporting:
+                event = self._reporting.event(error, request, application, release)
+                return self.notify(event)
+        except Exception as err:  # noqa: BLE001 # the caller has an error of his own to care for
+            return self._not_reported(error, f"{type(err).__name__}: {err}")
 
     def start(self) -> None:
         """Deliver in this application: a worker thread, begun after a fork, never at import."""
@@ -282,6 +315,14 @@ class Mailer:
         self.parts.journal.note(Fact.EVENT_SPOOLED, kind=offer.kind, path=path, because=err)
         self._background.nudge()
         return Receipt(stored=Stored.SPOOLED, because=str(err))
+
+    def _not_reported(self, error: BaseException, because: str) -> Receipt:
+        # Its type alone: what an error says may be secret, and saying it may fail.
+        facts = type(error).__name__
+        self.parts.journal.note(
+            Fact.EVENT_NOT_STORED, kind=ERROR_KIND, because=because, facts=facts
+        )
+        return Receipt(stored=Stored.NOT_STORED, because=because)
 
     def _not_stored(self, offer: _Offer, err: Exception) -> Receipt:
         because = f"{type(err).__name__}: {err}"

@@ -11,12 +11,13 @@ from functools import partial
 from types import MappingProxyType
 from typing import cast
 
-from envoi import reach
+from envoi import limiting, reach
 from envoi.assembly import Parts
 from envoi.broadcasting import Broadcasting
 from envoi.core.delivery import State
 from envoi.core.event import Event
 from envoi.core.finding import question, with_found
+from envoi.core.holdback import NOTHING_EARLIER, Earlier
 from envoi.core.kind import Kind, MailClass, Plain, is_one_line, mask_facts
 from envoi.core.message import (
     Composed,
@@ -42,6 +43,7 @@ from envoi.core.routing import (
 from envoi.errors import DirectoryError, TemplateError
 from envoi.journal import Fact
 from envoi.outbox.route import EventClaim
+from envoi.reporting import directory_for, identity_for
 from envoi.seams import Tx
 from envoi.walked import Mail, Scene, Told, Undetermined, Walked, report
 
@@ -72,6 +74,8 @@ class Walk:
         if kind.route_later:
             return self._put_event(tx, kind, event, is_routing=True)
         senders = pick_senders(event, self._parts.senders(tx))
+        if not limiting.may_count(tx, event, senders):
+            return self._put_event(tx, kind, event, is_routing=True)
         try:
             audience = self._small_audience(tx, event, kind, senders)
         except DirectoryError as err:
@@ -129,9 +133,13 @@ class Walk:
         after, has_more = claim.cursor, True
         heard: set[str] = set()
         deliveries = 0
+        is_late = False
         while has_more:
             with self._parts.outbox.transaction() as tx:
                 senders = pick_senders(claim.event, self._parts.senders(tx))
+                is_late = not limiting.may_count(tx, claim.event, senders)
+                if is_late:
+                    break
                 audience = self._later_audience(tx, claim, kind, senders, after)
                 scene = self._scene(kind, claim.event, audience, claim.event_id)
                 so_far = Told(heard=heard, is_routing=True, is_resumed=bool(claim.cursor))
@@ -143,13 +151,21 @@ class Walk:
             report(self._parts.journal, told.mails, told.undetermined)
             if has_more:
                 yield
+        if is_late:
+            limiting.put_off(self._parts, claim)
+            return
         yield from self._parts.outbox.finish_in_steps(claim, self._parts.clock)
         self._parts.journal.note(
             Fact.EVENT_ROUTED, event=claim.event_id, kind=kind.name, deliveries=deliveries
         )
 
     def compose(
-        self, scene: Scene, sender: Sender, voice: tuple[str, str], reasons: Iterable[Because] = ()
+        self,
+        scene: Scene,
+        sender: Sender,
+        voice: tuple[str, str],
+        reasons: Iterable[Because] = (),
+        earlier: Earlier = NOTHING_EARLIER,
     ) -> Composed:
         """Write one sender's message in one voice; a preview stops after this.
 
@@ -158,11 +174,15 @@ class Walk:
             sender: Who speaks.
             voice: Locale and time zone.
             reasons: Why somebody reads it, besides what the sender's recipients say.
+            earlier: What was held back before from those who read it.
         """
         scene = replace(scene, event=sender.spoken(scene.event))
         render = partial(self._render, scene.kind)
         composed = compose(scene.audible, sender, voice, render, self._stamp())
-        facts = context(scene.audible, mask_facts(scene.kind, scene.event.facts))
+        facts = {
+            **context(scene.audible, mask_facts(scene.kind, scene.event.facts)),
+            **_earlier_facts(earlier, voice[1]),
+        }
         blocks = {
             because.stored: self._parts.templates.block(because, voice[0], facts)
             for because in (*(link.because for link in sender.links), *reasons)
@@ -179,7 +199,7 @@ class Walk:
         self, tx: Tx, event: Event, kind: Kind, senders: Sequence[Sender]
     ) -> Audience | None:
         asked = question(event, kind, senders)
-        directory = self._parts.directory(event.application)
+        directory = directory_for(self._parts, event)
         if directory.count(tx, asked) > self._parts.settings.outbox.route_at_once:
             return None
         return directory.audience(tx, asked, limit=CHUNK_PEOPLE)
@@ -188,7 +208,7 @@ class Walk:
         self, tx: Tx, claim: EventClaim, kind: Kind, senders: Sequence[Sender], after: str
     ) -> Audience:
         asked = question(claim.event, kind, senders)
-        directory = self._parts.directory(claim.event.application)
+        directory = directory_for(self._parts, claim.event)
         try:
             return directory.audience(tx, asked, after=after, limit=CHUNK_PEOPLE)
         except DirectoryError:
@@ -209,7 +229,7 @@ class Walk:
             kind=kind,
             event=with_found(event, kind, audience.sought),
             actor=audience.actor,
-            identity=self._parts.identity(event.application),
+            identity=identity_for(self._parts, event.application, kind.name),
             event_id=event_id,
         )
 
@@ -222,20 +242,27 @@ class Walk:
         lacks = self._lacks(tx, scene, senders, audience, so_far)
         recipients += reach.stand_ins(self._parts, tx, scene.event_id, recipients, lacks)
         absent = tuple(one for lack in lacks for one in lack.skipped)
+        limited = limiting.applied(self._parts, tx, scene.event, senders, recipients)
+        skipped += limited.skipped
         self._parts.outbox.put_decisions(tx, scene.event_id, skipped + absent)
-        mails: list[Mail] = []
-        for sender in senders:
-            for voice, group in _by_voice(sender, recipients, scene.identity).items():
-                reasons = {r.because for r in group if r.because.why is Why.FALLBACK}
-                composed = self.compose(scene, sender, voice, reasons)
-                mails.append(
-                    self._put(
-                        tx, scene.event_id, composed, group,
-                        transport=sender.transport, is_routing=so_far.is_routing,
-                    )
-                )  # fmt: skip
+        mails = [
+            self._put(
+                tx, scene.event_id, composed, group,
+                transport=sender.transport, is_routing=so_far.is_routing,
+            )
+            for sender in senders
+            for composed, group in self._composed(scene, sender, limited)
+        ]  # fmt: skip
         undetermined = tuple(self._undetermined(scene, lack, mails) for lack in lacks)
         return replace(so_far, mails=tuple(mails), skipped=skipped, undetermined=undetermined)
+
+    def _composed(
+        self, scene: Scene, sender: Sender, limited: limiting.Limited
+    ) -> Iterator[tuple[Composed, Sequence[Recipient]]]:
+        for voice, whole in _by_voice(sender, limited.recipients, scene.identity).items():
+            for earlier, group in limited.by_earlier(whole).items():
+                reasons = {r.because for r in group if r.because.why is Why.FALLBACK}
+                yield self.compose(scene, sender, voice, reasons, earlier), group
 
     def _told(self, tx: Tx, scene: Scene, audience: Audience) -> Mapping[str, str]:
         addresses = [str(c.person.address) for c in audience.candidates if c.person.address]
@@ -298,6 +325,12 @@ def _heard(recipients: Sequence[Recipient], skipped: Sequence[Skipped]) -> set[s
     # Who was told by another sender, or shares a mailbox with somebody told, has heard of it.
     told = {Why.TOLD, Why.SAME_ADDRESS}
     return {r.sender for r in recipients} | {s.sender for s in skipped if s.because.why in told}
+
+
+def _earlier_facts(earlier: Earlier, zone: str) -> dict[str, object]:
+    if earlier == NOTHING_EARLIER:
+        return {}
+    return {"held_back": {"count": earlier.count, "since": earlier.since_ms, "zone": zone}}
 
 
 def _by_voice(

@@ -23,6 +23,7 @@ SHIPPED_KINDS = {
     "new_comment",
     "object_changed",
     "broadcast",
+    "error_report",
 }
 KIND = """
 description = "A note"

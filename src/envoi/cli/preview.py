@@ -22,6 +22,7 @@ from envoi.core.routing import Selector, SelectorType, Sender
 from envoi.core.wire import raw_masked, spoken, words_of
 from envoi.directory.typed import checked_locale, checked_time_zone
 from envoi.errors import InputError, NotFoundError
+from envoi.reporting import identity_for
 
 # Where the reader of a preview would live; the domain is reserved for examples (RFC 2606).
 _READER = Address("reader", "example.org")
@@ -96,7 +97,7 @@ def preview(ctx: typer.Context, options: _Options) -> None:
 
 
 def _composed(parts: Parts, kind: Kind, options: _Options) -> tuple[Message, Because]:
-    identity = parts.identity(options.application)
+    identity = identity_for(parts, options.application, kind.name)
     sender = _sender(parts, kind, options.sender)
     event = sender.spoken(with_found(_event(parts, kind, options), kind, {}))
     actor = Person(id=f"preview:{event.actor}", login=event.actor) if event.actor else None

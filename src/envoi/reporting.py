@@ -1,0 +1,93 @@
+"""This room makes reports of errors: what happened, told to the addresses of `errors.to`.
+
+A report walks the way of every event (kind `error_report`), in a transaction of its own: that of
+the request is broken, or is the cause. It never raises and never reports itself.
+"""
+
+import platform
+from dataclasses import replace
+from threading import local
+
+from envoi import witness
+from envoi.assembly import Parts
+from envoi.core.event import Event
+from envoi.core.incident import ERROR_KIND, RECIPIENTS, Request, Sighting, event_of
+from envoi.core.message import Identity
+from envoi.directory.addressed import Addressed
+from envoi.seams import Directory
+
+
+class Reporting:
+    """Reports over an application's parts.
+
+    Args:
+        parts: The outbox's parts.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        """Hold the parts."""
+        self._parts = parts
+        self._here = local()
+
+    @property
+    def refusal(self) -> str:
+        """Why nobody is told of errors; empty when somebody is."""
+        errors = self._parts.settings.errors
+        if not errors.enabled:
+            return "errors.enabled is false"
+        return "" if errors.to else "errors.to names nobody"
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether this thread is making a report: what fails in it is not reported."""
+        return getattr(self._here, "is_under_way", False)
+
+    def __enter__(self) -> None:
+        """Begin a report in this thread."""
+        self._here.is_under_way = True
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._here.is_under_way = False
+
+    def event(
+        self, error: BaseException, request: Request | None, application: str, release: str
+    ) -> Event:
+        """Return the event that an error is.
+
+        Args:
+            error: As it was caught.
+            request: The request that met it, if any.
+            application: Whose error.
+            release: Its version.
+        """
+        sighting = Sighting(
+            raised=witness.look_at(error),
+            request=request,
+            host=platform.node(),
+            release=release,
+            at_ms=self._parts.clock(),
+            application=application,
+        )
+        return event_of(sighting, [str(address) for address in self._parts.settings.errors.to])
+
+
+def directory_for(parts: Parts, event: Event) -> Directory:
+    """Return who is asked for the people of an event; of an error, its plain addresses first."""
+    directory = parts.directory(event.application)
+    return Addressed(directory, RECIPIENTS) if event.kind == ERROR_KIND else directory
+
+
+def identity_for(parts: Parts, application: str, kind: str) -> Identity:
+    """Return how an application presents itself in mail of a kind; of errors, as `[errors]` says.
+
+    Args:
+        parts: The outbox's parts.
+        application: Its name.
+        kind: The kind's name.
+    """
+    identity = parts.identity(application)
+    if kind != ERROR_KIND:
+        return identity
+    errors = parts.settings.errors
+    return replace(identity, sender=errors.sender or identity.sender, prefix=errors.subject_prefix)
