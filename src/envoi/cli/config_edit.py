@@ -178,7 +178,7 @@ def _tell_misfits(call: Call, name: str) -> None:
     if name.startswith("omero.mail."):
         for warning in warnings:
             if warning.where == SWITCH:
-                call.screen.note(f"note: no mail is sent yet: `{warning.hint}`")
+                call.screen.note(f"note: no mail is sent yet: {warning.hint}")
 
 
 def _items(draft: Draft, known: Key) -> list[object]:

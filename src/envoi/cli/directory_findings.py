@@ -14,6 +14,8 @@ from envoi.seams import Directory, Tx
 
 # Whether an administrator has an address is looked up among so many of them.
 _LOOKED_AT = 1_000
+# How many of those without one are named.
+_NAMED = 5
 
 
 def of_directory(parts: Parts) -> Iterator[Finding]:
@@ -47,7 +49,7 @@ def _reading(parts: Parts) -> Generator[Tx]:
 def _of_application(parts: Parts, tx: Tx, application: str) -> Iterator[Finding]:
     directory = parts.directory(application)
     users = directory.count(tx, _question(SelectorType.EVERYONE))
-    admins, reachable = _admins(directory, tx)
+    admins, reachable, mute = _admins(directory, tx)
     place = parts.users_source.place if parts.users_source else "in the outbox"
     counts = (
         counted(users, "user", "users"),
@@ -63,13 +65,20 @@ def _of_application(parts: Parts, tx: Tx, application: str) -> Iterator[Finding]
             "empty: mail whose recipients cannot be determined goes to nobody",
             "give an administrator an address, or name addresses in application.fallback",
         )
+    if mute:
+        more = f" and {len(mute) - _NAMED} more" if len(mute) > _NAMED else ""
+        said = f"{', '.join(mute[:_NAMED])}{more}: no usable address, so no mail for administrators"
+        advice = f"envoi user set {mute[0]} email=ADDRESS" if parts.users_source is None else ""
+        yield Finding(Level.WARNING, "directory", f"{application}: {said}", advice)
 
 
-def _admins(directory: Directory, tx: Tx) -> tuple[int, bool]:
+def _admins(directory: Directory, tx: Tx) -> tuple[int, bool, tuple[str, ...]]:
     question = _question(SelectorType.ADMINS)
     candidates = directory.audience(tx, question, limit=_LOOKED_AT).candidates
     is_one_reachable = any(c.person.is_active and c.person.address for c in candidates)
-    return directory.count(tx, question), is_one_reachable
+    people = [candidate.person for candidate in candidates]
+    mute = tuple(one.label for one in people if one.is_active and not one.address)
+    return directory.count(tx, question), is_one_reachable, mute
 
 
 def _question(selector_type: SelectorType) -> Question:

@@ -28,6 +28,7 @@ from envoi.cli import (
     kinds,
     logs,
     notify,
+    obj,
     outbox,
     preview,
     send,
@@ -58,7 +59,7 @@ _EXIT_CODES = "".join(
     ]
 )
 _GROUPS = (init, config, work, check, notify, send, send_test, users, groups, senders, outbox,
-           admin, broadcast, explain, preview, kinds, db)  # fmt: skip
+           obj, admin, broadcast, explain, preview, kinds, db)  # fmt: skip
 
 
 def program() -> typer.Typer:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from envoi.core.kind import MASK
 from envoi.core.problem import Problem
-from envoi.settings.places import is_loopback
+from envoi.settings.places import is_kallithea, is_loopback
 from envoi.settings.sections import Settings, Smtp
 
 # RFC 8314 7.3: port 465 speaks TLS from the first byte.
@@ -90,6 +90,7 @@ def warnings_of(settings: Settings, *, in_file: str) -> tuple[Problem, ...]:
     """
     warnings = [*_of_certificates(settings.smtp), *_of_signing_in(settings.smtp)]
     warnings += [*_of_ports(settings.smtp), *_of_schema(settings), *_of_unused_users(settings)]
+    warnings += _of_links(settings)
     warnings += _of_clear_directory(settings)
     if in_file and settings.path:
         warnings += _of_readable_file(settings.path, in_file)
@@ -114,7 +115,8 @@ def _of_signing_in(smtp: Smtp) -> Iterator[Problem]:
     if smtp.username and not smtp.password:
         hint = f"{smtp.username} signs in with an empty password"
         yield Problem(where="smtp.password", expected="a password", got="a name alone", hint=hint)
-    if smtp.password and smtp.host and smtp.tls == "none" and not is_loopback(smtp.host):
+    signs_in = smtp.username and smtp.password and smtp.host
+    if signs_in and smtp.tls == "none" and not is_loopback(smtp.host):
         hint = (
             "the password crosses the network in clear"
             if smtp.allow_clear_password
@@ -154,6 +156,15 @@ def _of_clear_directory(settings: Settings) -> Iterator[Problem]:
     if settings.directory.kind == "ldap" and not settings.ldap.starttls and not is_loopback(host):
         hint = "password and people cross the network in clear, and anybody may answer"
         yield Problem(where="ldap.starttls", expected="true", got="false", hint=hint)
+
+
+def _of_links(settings: Settings) -> Iterator[Problem]:
+    # The shipped file has the key commented out, and Kallithea alone does without it.
+    is_missing = not settings.applications["main"].base_url
+    if is_missing and settings.path and is_kallithea(settings.path):
+        where, expected = "canonical_url", "the URL at which Kallithea is reached"
+        hint = "links in mail lead nowhere: no request stands in for it, as it does in Kallithea"
+        yield Problem(where=where, expected=expected, got="none", hint=hint)
 
 
 def _of_readable_file(path: Path, key: str) -> Iterator[Problem]:

@@ -188,8 +188,10 @@ def warn_of_misspelt(imported: Import, known: frozenset[str], beginnings: tuple[
     for key in others[:MAX_GUESSED]:
         if key.startswith(OWN_PREFIX):
             continue
-        is_of_mail = key.startswith(beginnings)
-        near = get_close_matches(key[:100], known, 1, NEAR)
+        # The format tells SMTP_SERVER from smtp_server; few who write it do.
+        small = key.lower()
+        is_of_mail = small.startswith(beginnings)
+        near = get_close_matches(small[:100], known, 1, NEAR)
         if near or is_of_mail:
             hint = f"did you mean {near[0]}?" if near else "it is not used"
             imported.warn(shown_name(key), "a known key", "an unknown one", hint)

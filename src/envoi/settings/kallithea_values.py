@@ -9,6 +9,7 @@ from envoi.settings.readers import MisfitError
 _TRUE = frozenset({"true", "yes", "on", "y", "t", "1"})
 _FALSE = frozenset({"false", "no", "off", "n", "f", "0"})
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]+):(?P<port>[0-9]{1,9})")
+_QUOTED = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')
 _NAMED = re.compile(r"(?P<name>[^<>]*)<(?P<address>[^<>]*)>")
 _DRIVER = re.compile(r"(?i)postgres(?:ql)?(?:\+[a-z0-9_]+)?://")
 
@@ -68,11 +69,13 @@ def sender(text: str, host: str) -> str:
     '"Kallithea" <kallithea@code.example.org>'
     >>> sender("Doe, Inc. <no@example.org>", "localhost")
     '"Doe, Inc." <no@example.org>'
+    >>> print(sender('The "real" one <no@example.org>', "localhost"))
+    "The \\"real\\" one" <no@example.org>
     """
     if "@" not in text and "<" not in text:
         return f"{quoted(text)} <kallithea@{host}>"
     match = _NAMED.fullmatch(text.strip())
-    if not match or '"' in match["name"] or not re.search("[,;@]", match["name"]):
+    if not match or _QUOTED.fullmatch(match["name"]) or not re.search('[",;@]', match["name"]):
         return text
     return f"{quoted(match['name'].strip())} <{match['address']}>"
 

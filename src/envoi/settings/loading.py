@@ -23,7 +23,7 @@ from envoi.settings.environment import CONFIG, environment_layer
 from envoi.settings.kallithea import kallithea_layer
 from envoi.settings.layers import MAIN, Layer, Raw, label, merged, with_secrets
 from envoi.settings.listing import entries_of
-from envoi.settings.places import host_of, is_loopback
+from envoi.settings.places import host_of, is_kallithea, is_loopback
 from envoi.settings.readers import MisfitError
 from envoi.settings.secret import Secret, has_credentials, masked_url, shown
 from envoi.settings.sections import Settings
@@ -31,7 +31,6 @@ from envoi.settings.table import SECTIONS, Row, rows_of
 
 DEFAULT_FILE = Path("envoi.toml")
 DEFAULT_DATABASE = "envoi.db"
-KALLITHEA_SUFFIX = ".ini"
 _SectionT = TypeVar("_SectionT")
 
 
@@ -89,7 +88,7 @@ def from_mapping(
 
 
 def _layer_of(path: Path) -> Layer:
-    if path.suffix.lower() == KALLITHEA_SUFFIX:
+    if is_kallithea(path):
         return kallithea_layer(path)
     return document_layer(parsed(path), path.name)
 

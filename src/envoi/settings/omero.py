@@ -164,12 +164,11 @@ class _Taking:
                 self._layer.problems.append(property_problem(seed, raw, err.hint))
 
     def _take_switch(self) -> None:
-        self._put_or_default(SWITCH, value=self._read.get(SWITCH, False))
         if SWITCH not in self._given and not self._is_ours("delivery.enabled"):
-            problem = Problem(
-                where=SWITCH, expected="true to send mail", got="nothing", hint=SWITCH_ON
-            )
+            expected, hint = "true to send mail", f"`{SWITCH_ON}`"
+            problem = Problem(where=SWITCH, expected=expected, got="nothing", hint=hint)
             self._layer.warnings.append(problem)
+        self._put_or_default(SWITCH, self._read.get(SWITCH, False))
 
     def _take_relay(self) -> None:
         self._put_or_default("omero.mail.host", self._read.get("omero.mail.host", "localhost"))

@@ -18,6 +18,13 @@ _WITH_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:]+):(?P<port>[0-9]+)")
 _SQLITE = re.compile(r"sqlite(?:\+pysqlite)?://")
 _POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+psycopg)?://")
 
+_KALLITHEA_SUFFIX = ".ini"
+
+
+def is_kallithea(path: Path) -> bool:
+    """Whether a settings file is a Kallithea's, by its name."""
+    return path.suffix.lower() == _KALLITHEA_SUFFIX
+
 
 def host(text: str) -> str:
     """Return the relay's host name or IP address; brackets around IPv6 are dropped."""
