@@ -24,6 +24,7 @@ from envoi.errors import (
     SchemaError,
 )
 from envoi.journal import Fact
+from envoi.limiting import Closer
 from envoi.outbox.claim import Claim
 from envoi.outbox.relay import workers
 from envoi.outbox.route import EventClaim
@@ -72,6 +73,7 @@ class Chores:
         self._chores_at_ms = 0
         self._crew = Crew(parts, worker, transport)
         self._sweeper = Broadcasting(parts).sweeper()
+        self._closer = Closer(parts, walk.store)
         self._routing: deque[tuple[EventClaim, Iterator[None]]] = deque()
         self._has_routed = False
 
@@ -145,6 +147,7 @@ class Chores:
             carrier.limit_connections(max(self._crew.share, 1))
             self._expire(now_ms)
             self._sweeper.look()
+            self._has_routed |= self._closer.look(now_ms)
             self._begin_routing(now_ms)
             self._intake.look(now_ms)
         except OutboxError as err:

@@ -24,6 +24,7 @@ SHIPPED_KINDS = {
     "object_changed",
     "broadcast",
     "error_report",
+    "held_back",
 }
 KIND = """
 description = "A note"
@@ -117,7 +118,9 @@ def test_a_servers_own_notices_are_off_until_enabled():
     off = {sender.name for sender in senders if not sender.is_enabled}
 
     notices = {"server_up", "server_down", "failed_login", "new_user", "new_comment"}
-    assert off == notices | {"new_group", "object_changed"}
+    assert off == notices | {
+        "new_group", "new_user_object", "new_comment_object", "object_changed",
+    }  # fmt: skip
 
 
 def test_a_later_folder_changes_single_keys_of_a_sender(write):

@@ -35,7 +35,9 @@ def question(event: Event, kind: Kind, senders: Iterable[Sender]) -> Question:
         kind: Its kind, which says where people are looked for.
         senders: The senders that speak.
     """
-    wanted = {link for sender in senders for link in (*sender.links, *sender.exclude)}
+    wanted = {
+        link for sender in senders for link in (*sender.links, *sender.exclude, *sender.needs)
+    }
     if event.people.get(NO_READERS.name):
         wanted.add(NO_READERS)
     return Question(

@@ -128,6 +128,8 @@ class Kind:
         lifetime_s: Seconds after which its mail is worthless and becomes `expired`; 0 for never.
         route_later: Whether the worker alone looks for its people, so that neither the receipt nor
             its time tells the application's visitor whether somebody was found. Default False.
+        is_limited: Whether a person gets no more of it than the default limit per window, where
+            a sender sets no other: a machine may tell of it without end. Default False.
         description: A sentence for lists.
         folder: Where its templates lie, as text; empty for a kind without templates of its own.
     """
@@ -145,6 +147,7 @@ class Kind:
     actor_name_in: str = ""
     lifetime_s: int = 0
     route_later: bool = False
+    is_limited: bool = False
     description: str = ""
     folder: str = ""
 
@@ -230,6 +233,8 @@ def is_one_line(text: str) -> bool:
 
 _LINK = re.compile(r"(?:https?://|mailto:)[^\s<>\"'`{}|\\^]+", re.IGNORECASE)
 _PATH = re.compile(r"/(?!/)[^\s<>\"'`{}|\\^]*")
+# RFC 3986 5.2.4: a browser walks back over these, out of the folder that the base URL names.
+_DOTS = re.compile(r"/(?:\.|%2e){1,2}(?=[/?#]|\Z)", re.IGNORECASE)
 _SCHEME_AND_HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://[^/?#]*)?")
 
 
@@ -253,6 +258,8 @@ def own_path(text: str) -> str:
     # At the beginning alone: elsewhere it is part of a query, and looking for it takes seconds.
     foreign = _SCHEME_AND_HOST.match(text)
     path = "/" + text[foreign.end() if foreign else 0 :].lstrip("/\\")
+    if _DOTS.search(re.split("[?#]", path, maxsplit=1)[0]):
+        return ""
     return path if _PATH.fullmatch(path) else ""
 
 

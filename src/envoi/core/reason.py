@@ -26,6 +26,7 @@ class Why(StrEnum):
     UNKNOWN = "unknown"
     UNDETERMINED = "undetermined"  # nobody was found by this selector, though one was named
     NO_FALLBACK = "no_fallback"
+    LIMIT = "limit"  # had as much of this sender as he gets within a window of time
 
 
 _SENTENCES = {
@@ -48,6 +49,7 @@ _SENTENCES = {
     Why.UNKNOWN: "is not in the directory",
     Why.UNDETERMINED: "could not be determined",
     Why.NO_FALLBACK: "no administrator has an address and application.fallback names none",
+    Why.LIMIT: "is held back by the limit of {}",
 }
 
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from envoi.core.condition import Condition, holds
 from envoi.core.event import Event
 from envoi.core.kind import MailClass, Plain
+from envoi.core.limit import Limit
 from envoi.core.people import Address, Person
 from envoi.core.reason import Because, Why
 from envoi.core.selector import NO_READERS, Chain, Choice, Selector, SelectorType, read_choice
@@ -64,6 +65,9 @@ class Sender:
             nobody outside the directory is told. Default False.
         fallback: Whether administrators are told in place of people who could not be
             determined; None: where a role or the administrators are among the recipients.
+        needs: Selectors that must each find a user, else nobody is told.
+        limit: How much of it a person gets within a window; None: as much as there is.
+        prefix: What its subjects begin with; None: what all of the application's do.
         description: A sentence for lists.
     """
 
@@ -82,6 +86,9 @@ class Sender:
     facts: Mapping[str, Plain] = field(default_factory=lambda: MappingProxyType({}))
     to_matched_address: bool = False
     fallback: bool | None = None
+    needs: tuple[Selector, ...] = ()
+    limit: Limit | None = None
+    prefix: str | None = None
     description: str = ""
 
     @property
@@ -214,6 +221,9 @@ def pick_recipients(
     skipped: list[Skipped] = []
     ledger = _Ledger(by_address=dict(told))
     for sender in senders:
+        if lacking := _lacking(sender, audience):
+            skipped += lacking
+            continue
         tried = _tried(sender, audience.answered)
         skipped += _unknown_of(sender, tried, audience)
         for candidate in audience.candidates:
@@ -240,6 +250,24 @@ class _Ledger:
         """Note one more."""
         self.by_person[recipient.person.id] = recipient.sender
         self.by_address[str(recipient.address)] = recipient.person.label
+
+
+def _lacking(sender: Sender, audience: Audience) -> list[Skipped]:
+    return [
+        Skipped(
+            person=Person(id=f"unknown:{selector}", login=str(selector)),
+            sender=sender.name,
+            because=Because(Why.UNKNOWN),
+        )
+        for selector in sender.needs
+        if not _is_user_found(selector, audience)
+    ]
+
+
+def _is_user_found(selector: Selector, audience: Audience) -> bool:
+    # Of an address that somebody typed a directory makes an outsider, who is not meant.
+    found = [one.person for one in audience.candidates if selector in one.found_by]
+    return selector in audience.answered and (not found or any(one.login for one in found))
 
 
 def _tried(sender: Sender, answered: AbstractSet[Selector]) -> tuple[Selector, ...]:

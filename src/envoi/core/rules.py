@@ -12,6 +12,7 @@ from typing import cast
 
 from envoi.core.condition import Condition, Operator
 from envoi.core.kind import Kind, MailClass, Plain, check_facts, clean_facts, is_one_line
+from envoi.core.limit import DEFAULT_LIMIT, Limit, limit_problems, read_limit
 from envoi.core.message import is_header_allowed
 from envoi.core.problem import Problem
 from envoi.core.routing import Sender
@@ -37,6 +38,9 @@ SENDER_KEYS: Mapping[str, str] = {
     "facts": "table",
     "to_matched_address": "boolean",
     "fallback": "boolean",
+    "needs": "list",
+    "limit": "table",
+    "prefix": "text",
     "description": "text",
 }
 
@@ -95,6 +99,7 @@ def problems_of(
         *_headers(where, table),
         *_facts(where, table, kind),
         *_fallback(where, table, kind),
+        *limit_problems(f"{where}.limit", table.get("limit", {})),
     )
 
 
@@ -122,8 +127,17 @@ def _sender(name: str, table: Mapping[str, Plain], kinds: Mapping[str, Kind]) ->
         facts={fact: cleaned[fact] for fact in facts},
         to_matched_address=bool(table.get("to_matched_address", False)),
         fallback=None if fallback is None else bool(fallback),
+        needs=tuple(Selector.parse(text) for text in _texts(table.get("needs"))),
+        limit=_limit(table, kinds[str(table["kind"])]),
+        prefix=None if table.get("prefix") is None else str(table["prefix"]),
         description=str(table.get("description", "")),
     )
+
+
+def _limit(table: Mapping[str, Plain], kind: Kind) -> Limit | None:
+    given = table.get("limit")
+    limit = read_limit(_table(given)) if given else DEFAULT_LIMIT
+    return limit if limit.count and (given or kind.is_limited) else None
 
 
 def _key(where: str, key: str, value: Plain) -> list[Problem]:
@@ -167,8 +181,9 @@ def _recipients(where: str, table: Mapping[str, Plain], kind: Kind) -> list[Prob
         ),
         *(
             problem
-            for text in _texts(table.get("exclude"))
-            for problem in _selector(f"{where}.exclude", text, kind)
+            for key in ("exclude", "needs")
+            for text in _texts(table.get(key))
+            for problem in _selector(f"{where}.{key}", text, kind)
         ),
     ]
 

@@ -94,6 +94,10 @@ HELD = (
 FINAL = ", ".join(sorted(f"'{state.value}'" for state in FINAL_STATES))
 
 
+# Any number that another program's advisory locks hardly begin with ("Envl").
+_LIMIT_LOCK = 0x456E766C
+
+
 class Sql:
     """The statements that differ between the engines; each property is one, with its guarantee.
 
@@ -312,6 +316,19 @@ class Sql:
     def mark_unsealed(self) -> str:
         """Note that messages' real words are gone."""
         return f"UPDATE envoi_message SET sealed = 2 WHERE id IN ({self.ids()})"
+
+    @cached_property
+    def try_lock(self) -> str:
+        """Lock a name until the transaction ends, or say at once that it cannot be.
+
+        On SQLite whoever writes is alone anyway. A snapshot that is older than the lock would
+        hide what its last holder wrote.
+        """
+        if not self._is_postgresql:
+            return "SELECT 1 WHERE :name <> ''"
+        return f"""
+            SELECT 1 WHERE current_setting('transaction_isolation') = 'read committed'
+                AND pg_try_advisory_xact_lock({_LIMIT_LOCK}, hashtext(CAST(:name AS VARCHAR)))"""
 
     def picked(self, select: str) -> str:
         """Return the condition `id is among these`, stepping over rows that others hold.

@@ -201,6 +201,7 @@ def _kind(path: Path, table: Table) -> Kind:
         actor_name_in=str(table.get("actor_name_in", "")),
         lifetime_s=cast("int", table.get("lifetime_s", 0)),
         route_later=bool(table.get("route_later", False)),
+        is_limited=bool(table.get("limited", False)),
         description=str(table.get("description", "")),
         folder=str(path.parent),
     )

@@ -12,8 +12,8 @@ from envoi.core.kind import FactType, MailClass
 from envoi.core.problem import Problem
 
 KIND_KEYS = (
-    "description", "class", "lifetime_s", "route_later", "type_header", "subject", "subthread",
-    "from_actor", "actor_name_in", "roles", "seek", "facts", "sample",
+    "description", "class", "lifetime_s", "route_later", "limited", "type_header", "subject",
+    "subthread", "from_actor", "actor_name_in", "roles", "seek", "facts", "sample",
 )  # fmt: skip
 FACT_KEYS = ("type", "required", "secret", "description")
 SEEK_KEYS = ("name_in", "full_name_in", "mentions_in", "except_in")
@@ -38,7 +38,7 @@ def _shape(table: Table) -> Iterator[Problem]:
     for key in ("description", "type_header", "subthread", "actor_name_in"):
         if not isinstance(table.get(key, ""), str):
             yield Problem(where=key, expected="a text", got=repr(table[key]))
-    for key in ("route_later", "from_actor"):
+    for key in ("route_later", "from_actor", "limited"):
         if not isinstance(table.get(key, False), bool):
             yield Problem(where=key, expected="true or false", got=repr(table[key]))
     if not isinstance(table.get("subject", ""), str) and not _is_texts(table["subject"]):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -108,17 +109,20 @@ class Templates:
         written once. A folder's own `personal.txt` that does not render is passed over for the
         shipped one, because a mail must not wait for its small print; `prove` tells of it.
         """
-        language = self._open_desk(locale, "UTC", context)
+        held_back = cast("Mapping[str, Plain]", context.get("held_back") or {})
+        language = self._open_desk(locale, str(held_back.get("zone") or "UTC"), context)
         name = _of_application(context, "name")
         kind = str(context.get("kind") or "")
-        key = (because.stored, kind, language.tag, name, self._desk.root)
+        key = (because.stored, kind, language.tag, name, self._desk.root, str(held_back))
         block = self._blocks.get(key)
         if block is None:
             try:
-                block = self._block(because, kind, name, language)
+                block = self._block(because, kind, name, language, held_back=held_back)
             except TemplateError:
-                block = self._block(because, kind, name, language, folder=f"{SHIPPED}/")
-            if len(self._blocks) < MAX_BLOCKS:
+                block = self._block(
+                    because, kind, name, language, folder=f"{SHIPPED}/", held_back=held_back
+                )
+            if len(self._blocks) < MAX_BLOCKS and not held_back.get("count"):
                 self._blocks[key] = block
         return block
 
@@ -172,12 +176,21 @@ class Templates:
         return {part: path for part, path in files.items() if path is not None}
 
     def _block(
-        self, because: Because, kind: str, name: str, language: Language, folder: str = ""
+        self,
+        because: Because,
+        kind: str,
+        name: str,
+        language: Language,
+        *,
+        folder: str = "",
+        held_back: Mapping[str, Plain] = MappingProxyType({}),
     ) -> Block:
         data: dict[str, Plain] = {
             "kind": kind,
             "why": str(because.why),
             "detail": because.detail,
+            "held_back": held_back.get("count", 0),
+            "held_since": held_back.get("since", 0),
             "application": {"name": name, "base_url": self._desk.root},
             "lang": language.tag,
             "direction": language.direction,
@@ -197,7 +210,7 @@ class Templates:
         self._version = self._catalogue.version
         self._languages: dict[str, Language] = {}
         self._scripts: dict[tuple[str, tuple[str, ...]], Script] = {}
-        self._blocks: dict[tuple[str, str, str, str, str], Block] = {}
+        self._blocks: dict[tuple[str, ...], Block] = {}
         self._sandbox = Sandbox(TemplateLoader(self._catalogue.find))
         self._sandbox.learn(
             filters={
