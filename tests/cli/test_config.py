@@ -18,6 +18,7 @@ smtp_username = kal
 smtp_password = pa55word
 smtp_use_ssl = true
 app_email_from = kal@example.org
+canonical_url = https://code.example.org
 [app:main]
 use = egg:kallithea
 use_celery = false

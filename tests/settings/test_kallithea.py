@@ -87,6 +87,12 @@ OPS = (address("a@example.org"), address("b@example.org"))
             id="app_email_from: a name with a comma",
         ),
         pytest.param(
+            ['app_email_from = The "real" one (x) <kal@localhost>'],
+            "application.sender",
+            Mailbox(address("kal@localhost"), 'The "real" one (x)'),
+            id="app_email_from: a name with quotes inside",
+        ),
+        pytest.param(
             ["app_email_from = Zürich Mail <kal@example.org>"],
             "application.sender",
             Mailbox(address("kal@example.org"), "Zürich Mail"),
@@ -351,7 +357,11 @@ def test_what_kallithea_ships_starts_and_says_only_what_is_missing(tmp_path):
         (
             "app_email_from: expected an address to send from, got none "
             "(mail comes from kallithea@localhost)"
-        )
+        ),
+        (
+            "canonical_url: expected the URL at which Kallithea is reached, got none "
+            "(links in mail lead nowhere: no request stands in for it, as it does in Kallithea)"
+        ),
     ]
     assert loaded.directory.url == f"sqlite:///{tmp_path}/kallithea.db?timeout=60"
     assert loaded.smtp.host == ""

@@ -6,17 +6,24 @@ from envoi.errors import SettingsError
 from envoi.settings import load
 
 MYSQL = "sqlalchemy.url = mysql://kal:pa55word@localhost/kallithea?charset=utf8mb4"
-SENT_FROM = "app_email_from = k@example.org"
+URL = "canonical_url = https://code.example.org"
+SENT_FROM = f"app_email_from = k@example.org\n{URL}"
 
 
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
         pytest.param(
-            ["app_email_from = Kallithea"],
+            [URL, "app_email_from = Kallithea"],
             "app_email_from: expected an address to send from, got the name 'Kallithea' alone "
-            '(mail comes from "Kallithea" <kallithea@localhost>)',
+            '(mail comes from "Kallithea" <kallithea@code.example.org>)',
             id="bare word",
+        ),
+        pytest.param(
+            ["app_email_from = k@example.org", "canonical_url ="],
+            "canonical_url: expected the URL at which Kallithea is reached, got none "
+            "(links in mail lead nowhere: no request stands in for it, as it does in Kallithea)",
+            id="no URL",
         ),
         pytest.param(
             [SENT_FROM, "smtp_use_ssl = yes", "smtp_use_tls = yes"],
@@ -71,6 +78,11 @@ SENT_FROM = "app_email_from = k@example.org"
             id="misspelt",
         ),
         pytest.param(
+            [SENT_FROM, "SMTP_Server = mail.example.org"],
+            "SMTP_Server: expected a known key, got an unknown one (did you mean smtp_server?)",
+            id="capitals",
+        ),
+        pytest.param(
             [SENT_FROM, "cannonical_url = https://example.org"],
             "cannonical_url: expected a known key, got an unknown one "
             "(did you mean canonical_url?)",
@@ -105,6 +117,12 @@ def test_what_works_otherwise_than_in_kallithea_is_warned_of(ini, lines, told):
 )
 def test_a_copy_that_says_the_same_is_not_warned_of(ini, lines):
     assert ini(SENT_FROM, *lines).warnings == ()
+
+
+def test_a_url_from_elsewhere_is_one(ini):
+    env = {"ENVOI_APPLICATION__BASE_URL": "https://code.example.org"}
+
+    assert ini("app_email_from = k@example.org", env=env).warnings == ()
 
 
 def test_a_key_that_the_defaults_overrule_is_warned_of(tmp_path):

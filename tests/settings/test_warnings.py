@@ -12,6 +12,12 @@ def warnings(tables, tmp_path):
 RELAY = {"host": "mail.example.org", "username": "u", "password": "p"}
 
 
+def test_a_password_that_nobody_uses_is_warned_of_once(tmp_path):
+    relay = {"smtp": {**RELAY, "username": "", "tls": "none"}}
+
+    assert [told.partition(":")[0] for told in warnings(relay, tmp_path)] == ["smtp.username"]
+
+
 def test_good_settings_are_not_warned_of(tmp_path):
     assert warnings({"smtp": RELAY}, tmp_path) == []
 

@@ -60,7 +60,7 @@ def _items(text: str) -> list[str]:
 
 
 def sender(text: str, host: str) -> str:
-    """Return a sender as `envoi.toml` holds it.
+    r"""Return a sender as `envoi.toml` holds it.
 
     A bare word, as Kallithea's own default is one, is a name without an address: it gets one. A
     name that needs quotes gets them.
@@ -70,7 +70,7 @@ def sender(text: str, host: str) -> str:
     >>> sender("Doe, Inc. <no@example.org>", "localhost")
     '"Doe, Inc." <no@example.org>'
     >>> print(sender('The "real" one <no@example.org>', "localhost"))
-    "The \\"real\\" one" <no@example.org>
+    "The \"real\" one" <no@example.org>
     """
     if "@" not in text and "<" not in text:
         return f"{quoted(text)} <kallithea@{host}>"
