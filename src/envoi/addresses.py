@@ -35,6 +35,9 @@ def parse_address(text: object, *, is_local_allowed: bool = False) -> Address:
         raise AddressError(_refusal(text, "one bare address is meant, without name or list"))
     if "@" not in text:
         raise AddressError(_refusal(text, "it has no @"))
+    if " " in text:
+        because = "it holds a space; several have commas between, a name stands before < >"
+        raise AddressError(_refusal(text, because))
     local, _, domain = text.rpartition("@")
     try:
         address = Address(_checked_local(local), _ascii_domain(domain))

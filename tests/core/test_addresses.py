@@ -104,6 +104,12 @@ def test_what_is_not_one_address_is_refused_with_the_reason(text):
     assert len(str(refused.value)) < 700
 
 
+@pytest.mark.parametrize("text", ["a@x.test b@x.test", "a@x.test (Ann)", "Ann a@x.test"])
+def test_a_space_is_told_of_as_such(text):
+    with pytest.raises(AddressError, match="it holds a space; several have commas between"):
+        parse_address(text)
+
+
 @pytest.mark.parametrize(("text", "expected"), TAKEN.values(), ids=TAKEN)
 def test_an_address_is_taken_in_its_normal_form(text, expected):
     address = parse_address(text)
