@@ -278,6 +278,11 @@ def test_any_other_link_becomes_nothing(value):
         ("https:https://evil.test/x", "/https://evil.test/x"),
         ("/re set", ""),
         ("", "/"),
+        ("/../evil", ""),
+        ("/a/%2E./%2e%2e?t=1", ""),
+        ("/./reset", ""),
+        ("/reset/..#t", ""),
+        ("/.reset/...?back=/../x", "/.reset/...?back=/../x"),
     ],
 )
 def test_an_own_link_leads_nowhere_but_to_us(value, expected):
