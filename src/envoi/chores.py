@@ -5,7 +5,6 @@ and the worker looks at them between its turns. None of it may stop the worker, 
 outbox refuses is done at the next time.
 """
 
-import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from envoi.outbox.relay import workers
 from envoi.outbox.route import EventClaim
 from envoi.outbox.spool import Spooled
 from envoi.seams import Carrier, Tx
+from envoi.serving import Overseer, is_alive
 from envoi.walk import Walk
 
 # How often expired mail, unrouted events, the spool and the other workers are looked at.
@@ -74,6 +74,7 @@ class Chores:
         self._crew = Crew(parts, worker, transport)
         self._sweeper = Broadcasting(parts).sweeper()
         self._closer = Closer(parts, walk.store)
+        self._overseer = Overseer(parts, walk.store)
         self._routing: deque[tuple[EventClaim, Iterator[None]]] = deque()
         self._has_routed = False
 
@@ -147,7 +148,7 @@ class Chores:
             carrier.limit_connections(max(self._crew.share, 1))
             self._expire(now_ms)
             self._sweeper.look()
-            self._has_routed |= self._closer.look(now_ms)
+            self._has_routed |= self._closer.look(now_ms) | self._overseer.look(now_ms)
             self._begin_routing(now_ms)
             self._intake.look(now_ms)
         except OutboxError as err:
@@ -305,19 +306,9 @@ class Crew:
         # After a kill -9 the next start must not wait a lease for a share that nobody uses.
         host = socket.gethostname()
         with self._parts.outbox.reading() as tx:
-            dead = [each for each in workers(tx) if each.host == host and not _is_alive(each.pid)]
+            dead = [each for each in workers(tx) if each.host == host and not is_alive(each.pid)]
         for each in dead:
             self._parts.outbox.sign_off(each.name)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's process
-    return True
 
 
 def share_of(worker: str, workers: Sequence[str], connections: int) -> int:

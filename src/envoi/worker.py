@@ -190,9 +190,14 @@ class Worker:
         self._hear(self._carrier.turn(self._timeout_s(now_ms)))
         self._write_down(self._parts.clock())
 
-    def drain(self) -> None:
-        """Give back what did not begin, finish the rest within the drain time, and record it."""
-        until_ms = self._parts.clock() + int(self._parts.settings.delivery.drain_s * 1000)
+    def drain(self, drain_s: float | None = None) -> None:
+        """Give back what did not begin, finish the rest within the drain time, and record it.
+
+        Args:
+            drain_s: How long the rest may take. Default `delivery.drain_s`.
+        """
+        drain_s = self._parts.settings.delivery.drain_s if drain_s is None else drain_s
+        until_ms = self._parts.clock() + int(drain_s * 1000)
         self._give_back_waiting()
         self._write_down(self._parts.clock(), may_claim=False)
         while self._is_unfinished and self._parts.clock() < until_ms:

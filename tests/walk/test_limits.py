@@ -121,11 +121,10 @@ def test_password_resets_have_no_limit(server):
 
 def test_a_rollback_takes_the_count_back(server, outbox_url):
     engine = create_engine(outbox_url.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.connect() as connection:
-        with connection.begin() as transaction:
-            for _ in range(5):
-                server.notify(failed(), connection)
-            transaction.rollback()
+    with engine.connect() as connection, connection.begin() as transaction:
+        for _ in range(5):
+            server.notify(failed(), connection)
+        transaction.rollback()
     engine.dispose()
 
     assert [server.notify(failed()).deliveries for _ in range(4)] == [1, 1, 1, 0]

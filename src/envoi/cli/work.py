@@ -30,6 +30,7 @@ from envoi.journal import Fact
 from envoi.mailer import Mailer
 from envoi.outbox import find
 from envoi.seams import Carrier
+from envoi.serving import Server
 from envoi.settings import Guard
 from envoi.transport.capture import folder_carrier
 from envoi.worker import Worker
@@ -40,6 +41,8 @@ Capture = Annotated[
         metavar="FOLDER", help="Put mail into this folder as .eml files instead of sending it."
     ),
 ]
+# Beside the servers of the applications that it delivers for.
+SERVER = "envoi"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -59,7 +62,7 @@ def run(ctx: typer.Context, capture: Capture = None) -> None:
     """
     call = call_of(ctx)
     _make_first_outbox(call)
-    _deliver(call, capture, is_once=False)
+    _deliver(call, capture, is_once=False, is_server=True)
 
 
 def work(
@@ -119,7 +122,7 @@ def _make_first_outbox(call: Call) -> None:
             call.screen.note(f"made the outbox {file}")
 
 
-def _deliver(call: Call, capture: Path | None, *, is_once: bool) -> None:
+def _deliver(call: Call, capture: Path | None, *, is_once: bool, is_server: bool = False) -> None:
     call.log(LogLevel.INFO)
     with call.mailer() as mailer, stopping() as stop:
         for warning in mailer.parts.settings.warnings:
@@ -134,8 +137,27 @@ def _deliver(call: Call, capture: Path | None, *, is_once: bool) -> None:
         stop.worker = mailer.make_worker(_carrier(mailer, capture))
         if is_once:
             _run_once(mailer, stop.worker, stop)
+        elif is_server:
+            _run_as_server(mailer, stop.worker, stop)
         else:
             stop.worker.run(stop.flag.is_set)
+
+
+def _run_as_server(mailer: Mailer, worker: Worker, stop: Stop) -> None:
+    # Told where `server_up` and `server_down` are enabled. That it ends is stored before anything
+    # else, so that it is told later if the relay takes too long now.
+    server = Server(mailer, name=SERVER)
+    server.start()
+    told: list[bool] = []
+
+    def must_stop() -> bool:
+        if stop.flag.is_set():
+            told.append(server.leave())
+        return stop.flag.is_set()
+
+    worker.run(must_stop)
+    if any(told):
+        server.deliver()
 
 
 def _make_folder(capture: Path) -> None:

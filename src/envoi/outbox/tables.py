@@ -384,7 +384,7 @@ Index("envoi_limit_ends", limit.c.ends_at_ms)
 server = Table(
     "envoi_server", metadata,
     _key("application"), _key("name"), _flag("is_up"), _ms("left_at_ms"), _ms("due_at_ms"),
-    _ms("seen_at_ms"), _text("host"),
+    _ms("seen_at_ms"),
 )  # fmt: skip
 instance = Table(
     "envoi_instance", metadata,

@@ -33,7 +33,6 @@ def upgrade() -> None:
         sa.Column("left_at_ms", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("due_at_ms", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("seen_at_ms", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("host", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("application", "name", name=op.f("envoi_server_pkey")),
     )
     op.create_table(
