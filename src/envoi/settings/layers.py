@@ -23,6 +23,8 @@ _APPLICATION_NAME = re.compile(r"(?!.*__)[a-z](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 # A password is a line; a file much larger than that is not one.
 MAX_SECRET_BYTES = 64 * 1024
 MAX_NAME_CHARS = 60
+# Names that all begin alike are near only when most of the rest is the same too.
+_LIKE = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +140,7 @@ def shown_name(name: str) -> str:
 
 def near_name(name: str, known: Iterable[str]) -> str:
     """Return the known name nearest to one that was typed; empty when none is near."""
-    near = get_close_matches(name[: 2 * MAX_NAME_CHARS], known, 1)
+    near = get_close_matches(name[: 2 * MAX_NAME_CHARS], known, 1, _LIKE)
     return near[0] if near else ""
 
 

@@ -26,6 +26,7 @@ from envoi.settings.layers import (
 )
 from envoi.settings.omero_expand import Expansion
 from envoi.settings.omero_keys import BEAN, BY_NAME, DEPRECATED, PREFIX, ROOT, Seed
+from envoi.settings.places import is_ip, is_loopback
 from envoi.settings.readers import MisfitError
 from envoi.settings.secret import shown
 from envoi.settings.table import rows_of
@@ -72,8 +73,8 @@ def name_at(path: tuple[str, ...]) -> str:
     >>> name_at(("omero", "mail.host")), name_at(("omero", "omero.mail.host"))
     ('omero.mail.host', 'omero.mail.host')
     """
-    # In [omero] the whole name may stand in quotes; it is not said twice then.
-    if path[0] == ROOT and len(path) > 1 and path[1].startswith(f"{ROOT}."):
+    # In [omero] the whole name may stand, in quotes or not; its first part is not said twice then.
+    if path[0] == ROOT and len(path) > 1 and is_omero(path[1]):
         path = path[1:]
     return ".".join(path)
 
@@ -220,9 +221,14 @@ class _Taking:
                 self._put(name, self._expansion.value(name))
             return
         host = self._group("smtp").get("host")
-        is_literal = host and ":" in str(host.value)
-        domain = f"[IPv6:{str(host.value).strip('[]')}]" if host and is_literal else ""
-        self._default(name, f"omero@{domain or (host.value if host else 'localhost')}")
+        domain = str(host.value) if host else "localhost"
+        if is_ip(domain):
+            # No address may end in a bare IP address; the local name serves a relay right here.
+            if not is_loopback(domain):
+                got = "none, and a host without a name"
+                self._warn(name, "an address to send from", got, "mail comes from omero@localhost")
+            domain = "localhost"
+        self._default(name, f"omero@{domain}")
 
     def _demand_sign_in(self) -> None:
         auth = "omero.mail.smtp.auth"

@@ -88,6 +88,8 @@ def _of_xml(path: Path, content: bytes) -> dict[str, str]:
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(content, True)  # noqa: FBT003 - expat knows no keywords
+    except SettingsError:
+        raise  # from `refuse`
     except (expat.ExpatError, ValueError, LookupError) as err:
         raise _unreadable(path, "XML", shown_name(str(err))) from err
     active = profiles.get(_ACTIVE, {}).get(_PROFILE, "default")

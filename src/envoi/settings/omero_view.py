@@ -48,7 +48,9 @@ def in_effect(seed: Seed, settings: Settings, tables: Mapping[str, object]) -> t
     given = properties_of(tables)[0]
     origin = settings.origin_of(seed.target) if seed.target else "default"
     back = _BACK.get(seed.name)
-    if back and origin != "default" and "omero." not in origin:
+    # The sender's default is no mere text: a host without a name has none.
+    is_settled = seed.name == "omero.mail.from" or "omero." not in origin
+    if back and origin != "default" and is_settled:
         return back(settings), origin
     place = settings.path.name if settings.path and seed.name in given else "default"
     try:

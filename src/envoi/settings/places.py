@@ -78,6 +78,11 @@ def is_loopback(name: str) -> bool:
     return bool(ip) and ipaddress.ip_address(ip).is_loopback
 
 
+def is_ip(text: str) -> bool:
+    """Whether this is an IP address and no name."""
+    return bool(_ip(text.strip("[]")))
+
+
 def _ip(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
