@@ -74,6 +74,14 @@ def test_the_written_file_is_in_force_as_the_ini_is(site):
     ]
 
 
+def test_check_names_the_inis_own_key_where_the_relay_is_missing(site):
+    site.config.write_text(INI.replace("smtp_server = mail.example.org\n", ""))
+
+    [found] = [f for f in site.run("check", "--json").json["findings"] if f["about"] == "relay"]
+
+    assert (found["level"], "smtp_server" in found["advice"]) == ("warning", True)
+
+
 def test_import_overwrites_only_when_it_is_told_to(site):
     written = site.folder / "envoi.toml"
     written.write_text("mine")

@@ -152,7 +152,9 @@ def _of_relay(parts: Parts, *, is_connecting: bool) -> Iterator[Finding]:
     if not smtp.host:
         said = "smtp.host is not set: mail is kept as held and leaves by hand only"
         level = Level.WRONG if is_connecting else Level.WARNING
-        yield Finding(level, "relay", said, "name your relay in [smtp] host")
+        # Whose settings are a Kallithea's ini has no [smtp].
+        advice = "name your relay: [smtp] host, or smtp_server in a Kallithea's ini"
+        yield Finding(level, "relay", said, advice)
         return
     if not is_connecting:
         said = f"{smtp.host}:{smtp.port}, tls {smtp.tls}; not tried"
