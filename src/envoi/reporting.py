@@ -8,13 +8,13 @@ import platform
 from dataclasses import replace
 from threading import local
 
-from envoi import witness
 from envoi.assembly import Parts
 from envoi.core.event import Event
 from envoi.core.incident import ERROR_KIND, RECIPIENTS, Request, Sighting, event_of
 from envoi.core.message import Identity
 from envoi.directory.addressed import Addressed
 from envoi.seams import Directory
+from envoi.witness import Witness
 
 
 class Reporting:
@@ -61,9 +61,16 @@ class Reporting:
             application: Whose error.
             release: Its version.
         """
+        errors = self._parts.settings.errors
+        witness = Witness(
+            error,
+            request.known if request else (),
+            variables_of=errors.dump_local_frames_count if errors.dump_local_frames else 0,
+        )
+        size = errors.dump_request_size if errors.dump_request else 0
         sighting = Sighting(
-            raised=witness.look_at(error),
-            request=request,
+            raised=witness.look(),
+            request=request.scrubbed(witness.scrubber, max_chars=size) if request else None,
             host=platform.node(),
             release=release,
             at_ms=self._parts.clock(),

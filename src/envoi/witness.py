@@ -8,19 +8,32 @@ database. Only what an exception says about itself is asked for, within a time.
 import linecache
 import sys
 import sysconfig
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from threading import Thread
 from types import FrameType, TracebackType
 from typing import cast
 
 from envoi.core.incident import MAX_MESSAGE_CHARS, Frame, Link, Raised
+from envoi.core.kind import MASK
+from envoi.core.portrait import portrait
+from envoi.core.scrub import Scrubber, is_known_by_value, is_secret_name
 
 # A recursion of a thousand calls says nothing that these do not say.
 MAX_FRAMES = 60
 MAX_CHAIN = 10
 MAX_MEMBERS = 10
 MAX_LINE_CHARS = 400
+MAX_VALUE_CHARS = 500
+# Texts are cut to this before secrets are looked for, and to their own length behind that: half a
+# secret at the edge would not be known as one.
+WIDER = 4
+MAX_VARIABLES = 30
+# How many names of one call are looked at, in the search for secrets too.
+MAX_LOOKED_AT = 200
+MAX_KNOWN = 500
 # Lines of the source on each side of one of our own.
 AROUND = 2
 # A message that takes longer does more than say something; the request waits for it.
@@ -31,29 +44,132 @@ TOO_SLOW = "(its message took too long)"
 NO_MESSAGE = "(its message cannot be read)"
 
 
-def look_at(error: BaseException) -> Raised:
-    """Return an exception with everything that it was raised after."""
-    return _seen(error, set(), MAX_CHAIN)
+class Witness:
+    """Looks at one exception.
+
+    Args:
+        error: As it was caught.
+        known: Values that must not be seen in what it leaves, beside those that it finds itself.
+        variables_of: Of how many of the innermost calls the local variables are shown.
+    """
+
+    def __init__(
+        self, error: BaseException, known: Iterable[str] = (), *, variables_of: int = 0
+    ) -> None:
+        """Collect the secrets that stand in variables: they may stand in messages as well."""
+        self._error = error
+        self._variables_of = variables_of
+        self.scrubber = Scrubber((*known, *islice(_known_to(error), MAX_KNOWN)))
+
+    def look(self) -> Raised:
+        """Return the exception with everything that it was raised after."""
+        return self._seen(self._error, {id(self._error)}, MAX_CHAIN)
+
+    def _seen(self, error: BaseException, known: set[int], depth: int) -> Raised:
+        before, link = _before(error)
+        members = [one for one in _members(error) if id(one) not in known] if depth else []
+        is_told = before is not None and id(before) not in known and depth > 0
+        known.update(map(id, (*members, before)))
+        return Raised(
+            type=type_name(type(error)),
+            message=self.scrubber.text(message_of(error))[:MAX_MESSAGE_CHARS],
+            frames=self._frames(error.__traceback__),
+            before=self._seen(before, known, depth - 1) if before and is_told else None,
+            link=link,
+            members=tuple(self._seen(one, known, depth - 1) for one in members[:MAX_MEMBERS]),
+            left_out=max(len(members) - MAX_MEMBERS, 0),
+        )
+
+    def _frames(self, traceback: TracebackType | None) -> tuple[Frame, ...]:
+        calls = list(_calls(traceback))
+        first_shown = len(calls) - self._variables_of
+        frames = [
+            self._frame(call.tb_frame, call.tb_lineno or 0, has_variables=number >= first_shown)
+            for number, call in enumerate(calls)
+        ]
+        return tuple(frames)
+
+    def _frame(self, frame: FrameType, line: int, *, has_variables: bool) -> Frame:
+        path = frame.f_code.co_filename
+        module = frame.f_globals.get("__name__")
+        is_ours = is_own(path)
+        source = _source(frame, path, line, AROUND if is_ours else 0)
+        return Frame(
+            module=module if isinstance(module, str) else "",
+            function=frame.f_code.co_qualname,
+            file=shown_path(path),
+            line=line,
+            source=tuple(
+                (number, self.scrubber.source(text)[:MAX_LINE_CHARS]) for number, text in source
+            ),
+            variables=tuple(self._variables(frame)) if has_variables else (),
+            is_ours=is_ours,
+        )
+
+    def _variables(self, frame: FrameType) -> Iterator[tuple[str, str]]:
+        for name, value in islice(_locals(frame), MAX_VARIABLES):
+            is_secret = is_secret_name(name)
+            yield name, MASK if is_secret else self._shown(value)
+
+    def _shown(self, value: object) -> str:
+        text = self.scrubber.text(portrait(value))
+        return text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}..."
 
 
-def _seen(error: BaseException, known: set[int], depth: int) -> Raised:
-    known.add(id(error))
-    members = _members(error) if depth > 0 else ()
-    before, link = _before(error)
-    is_new = before is not None and id(before) not in known and depth > 0
-    return Raised(
-        type=type_name(type(error)),
-        message=message_of(error),
-        frames=_frames(error.__traceback__),
-        before=_seen(before, known, depth - 1) if before is not None and is_new else None,
-        link=link,
-        members=tuple(_seen(one, known, depth - 1) for one in members[:MAX_MEMBERS]),
-        left_out=max(len(members) - MAX_MEMBERS, 0),
-    )
+def _calls(traceback: TracebackType | None) -> Iterator[TracebackType]:
+    """Yield the calls of a traceback; of a long one where it began and where it ended."""
+    calls: list[TracebackType] = []
+    while traceback is not None:
+        calls.append(traceback)
+        traceback = traceback.tb_next
+    if len(calls) > MAX_FRAMES:
+        # Between them one turn of a recursion is like another.
+        calls = [*calls[: MAX_FRAMES // 3], *calls[-2 * MAX_FRAMES // 3 :]]
+    yield from calls
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and everything that belongs to it, each once."""
+    found: dict[int, BaseException] = {}
+    waiting = [error]
+    while waiting and len(found) < MAX_CHAIN * MAX_MEMBERS:
+        one = waiting.pop(0)
+        if id(one) not in found:
+            found[id(one)] = one
+            before, _ = _before(one)
+            waiting += [*_members(one), *([before] if before is not None else [])]
+    yield from found.values()
+
+
+def _known_to(error: BaseException) -> Iterator[str]:
+    for one in _chain(error):
+        for call in _calls(one.__traceback__):
+            for name, value in islice(_locals(call.tb_frame), MAX_LOOKED_AT):
+                yield from _known_in(name, value, 2)
+
+
+def _known_in(name: str, value: object, depth: int) -> Iterator[str]:
+    if type(value) is bytes:
+        value = value.decode("utf-8", "replace")
+    if type(value) is str and is_known_by_value(name, value):
+        yield value
+    elif type(value) is dict and depth:
+        table = cast("dict[object, object]", value)
+        for key, item in list(islice(table.items(), MAX_LOOKED_AT)):
+            if type(key) is str:
+                yield from _known_in(key, item, depth - 1)
+
+
+def _locals(frame: FrameType) -> Iterator[tuple[str, object]]:
+    names = frame.f_locals
+    # The body of a class may run in a table of its metaclass, which would be asked.
+    if type(names) is dict:
+        yield from list(islice(names.items(), MAX_LOOKED_AT))
 
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:
-    if not isinstance(error, BaseExceptionGroup):
+    # Not `isinstance`, which asks for the class and so may run its code.
+    if not issubclass(type(error), BaseExceptionGroup):
         return ()
     return cast("BaseExceptionGroup[BaseException]", error).exceptions
 
@@ -86,34 +202,9 @@ def message_of(error: BaseException) -> str:
 
 def _ask(error: BaseException, said: list[str]) -> None:
     try:
-        said.append(str(error)[:MAX_MESSAGE_CHARS])
+        said.append(str(error)[: WIDER * MAX_MESSAGE_CHARS])
     except BaseException:  # noqa: BLE001 # somebody else's code may raise anything
         said.append(NO_MESSAGE)
-
-
-def _frames(traceback: TracebackType | None) -> tuple[Frame, ...]:
-    found: list[Frame] = []
-    while traceback is not None:
-        found.append(_frame(traceback.tb_frame, traceback.tb_lineno or 0))
-        traceback = traceback.tb_next
-    if len(found) <= MAX_FRAMES:
-        return tuple(found)
-    # Where it began and where it ended; between them one recursion is like another.
-    return (*found[: MAX_FRAMES // 3], *found[-2 * MAX_FRAMES // 3 :])
-
-
-def _frame(frame: FrameType, line: int) -> Frame:
-    path = frame.f_code.co_filename
-    module = frame.f_globals.get("__name__")
-    is_ours = is_own(path)
-    return Frame(
-        module=module if isinstance(module, str) else "",
-        function=frame.f_code.co_qualname,
-        file=shown_path(path),
-        line=line,
-        source=_source(frame, path, line, AROUND if is_ours else 0),
-        is_ours=is_ours,
-    )
 
 
 def _source(frame: FrameType, path: str, line: int, around: int) -> tuple[tuple[int, str], ...]:
@@ -123,7 +214,9 @@ def _source(frame: FrameType, path: str, line: int, around: int) -> tuple[tuple[
     except Exception:  # noqa: BLE001 # a loader of somebody else's may raise anything
         return ()
     numbers = range(max(line - around, 1), min(line + around, len(lines)) + 1)
-    return tuple((number, lines[number - 1].rstrip()[:MAX_LINE_CHARS]) for number in numbers)
+    return tuple(
+        (number, lines[number - 1].rstrip()[: WIDER * MAX_LINE_CHARS]) for number in numbers
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -74,7 +74,7 @@ def test_the_cause_stands_first_in_both_parts(reporter, faulty_relay):
     assert "User: ann" in text
     assert "Version: 5.6.10" in text
     assert "tests/walk/test_reporting.py" in text
-    assert html.index("<h1") < html.index("LookupError: 7 is gone</h1>") < html.index("<details>")
+    assert html.index("<h1") < html.index("LookupError: 7 is gone</h1>") < html.index("<details")
 
 
 def test_equal_errors_stand_in_one_thread_and_others_do_not(reporter, faulty_relay):

@@ -8,19 +8,22 @@ it, so that the same error on another machine, or after a comment was added, is 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 
 from envoi.core.event import Event
-from envoi.core.kind import MAX_TEXT_CHARS, Plain, clean_line
+from envoi.core.kind import MASK, MAX_TEXT_CHARS, Plain, clean_line
+from envoi.core.scrub import Scrubber, is_known_by_value
 
 ERROR_KIND = "error_report"
 # The role of whoever is told of an error: plain addresses, known to a directory or not.
 RECIPIENTS = "recipients"
 # A message may be a whole response of some server; a subject shows its beginning.
 MAX_MESSAGE_CHARS = 2_000
+# Scheme and host of a URL.
+_PLACE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 # What changes from one time to the next: quoted texts, unique ids, addresses in memory, numbers.
 _CHANGING = re.compile(
     r"'[^'\n]*'|\"[^\"\n]*\"|0x[0-9a-fA-F]+"
@@ -107,20 +110,44 @@ class Request:
         method: E.g. `GET`.
         url: The whole URL; credentials and secret parameters in it are masked.
         user: Who was signed in, as the application names him; empty for nobody.
-        headers: Names and values.
-        form: Names and values of the fields that were sent.
+        headers: Names and values; told where `errors.dump_request` says so, cookies by name.
+        form: Names and values of the fields that were sent; told likewise, secrets masked.
     """
 
     method: str = ""
     url: str = ""
     user: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-    form: tuple[tuple[str, str], ...] = ()
+    # Not in the repr: whoever logs his requests must not log cookies and passwords.
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    form: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def path(self) -> str:
         """Path of the URL, without its query."""
-        return re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*", "", self.url).partition("?")[0]
+        return _PLACE.sub("", self.url).partition("?")[0]
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Values that must not be seen anywhere in a report."""
+        named = (*self.headers, *_cookies(self.headers), *self.form)
+        return tuple(value for name, value in named if is_known_by_value(name, value))
+
+    def scrubbed(self, scrubber: Scrubber, *, max_chars: int) -> "Request":
+        """Return the request as it may be told.
+
+        Args:
+            scrubber: Knows the secrets.
+            max_chars: How much of headers and of form is told; 0: nothing.
+        """
+        headers = ((name, _shown_header(scrubber, name, value)) for name, value in self.headers)
+        form = ((name, scrubber.value(name, value)) for name, value in self.form)
+        return Request(
+            method=self.method,
+            url=scrubber.text(self.url),
+            user=scrubber.text(self.user),
+            headers=_fitting(headers, max_chars),
+            form=_fitting(form, max_chars),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,11 +224,41 @@ def _facts(sighting: Sighting) -> Mapping[str, Plain]:
         "path": request.path,
         "url": request.url,
         "user": request.user,
+        "headers": _pairs(request.headers),
+        "form": _pairs(request.form),
         "host": sighting.host,
         "release": sighting.release,
         "happened_at": sighting.at_ms,
         "fingerprint": fingerprint(raised),
     }
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"{clean_line(name)}: {clean_line(value)}" for name, value in pairs)
+
+
+def _cookies(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for name, value in headers:
+        if name.lower() == "cookie":
+            # Whatever a cookie is called, its value may be somebody's session.
+            yield from (("cookie", part.partition("=")[2].strip()) for part in value.split(";"))
+
+
+def _shown_header(scrubber: Scrubber, name: str, value: str) -> str:
+    if name.lower() != "cookie":
+        return scrubber.value(name, value)
+    names = (part.partition("=")[0].strip() for part in value.split(";"))
+    return "; ".join(f"{scrubber.text(one)}={MASK}" for one in names)
+
+
+def _fitting(pairs: Iterable[tuple[str, str]], room: int) -> tuple[tuple[str, str], ...]:
+    fitting: list[tuple[str, str]] = []
+    for name, value in pairs:
+        room -= len(name) + len(value)
+        if room < 0:
+            break
+        fitting.append((name, value))
+    return tuple(fitting)
 
 
 def _ending(text: str) -> str:
