@@ -90,7 +90,7 @@ SEEDS: tuple[Seed, ...] = (
          default=False),
     Seed("omero.web.middleware",
          values.json_lists(values.middleware, 'a JSON list of {"index": NUMBER, "class": NAME}'),
-         "errors.not_found", f"true with a {values.BROKEN_LINKS}", default=_MIDDLEWARE),
+         "errors.not_found", f"true where it has a {values.BROKEN_LINKS}", default=_MIDDLEWARE),
     Seed("omero.web.django_additional_settings",
          values.json_lists(values.additional, 'a JSON list of ["NAME", VALUE]'),
          "errors.not_found_ignored", "IGNORABLE_404_URLS; all others are not used",

@@ -16,6 +16,9 @@ Envoi reads one file: the one given on the command line, else the one that `ENVO
 else `envoi.toml` in the working directory, else none.
 A file whose name ends in `.ini` is read as a Kallithea's, by Kallithea's names: \
 [coming from Kallithea](../how-to/coming-from-kallithea.md).
+OMERO's properties about mail stand in `envoi.toml` by their own names, below `[omero]`: \
+[coming from OMERO](../how-to/coming-from-omero.md).
+`envoi config set KEY VALUE` sets a key, and `envoi config get KEY` prints what is in force.
 Every key is also a variable, `ENVOI_SECTION__KEY` in any case, as in `ENVOI_SMTP__HOST`; \
 lists stand in it comma-separated or as JSON.
 The environment wins over the file, and the file over the default.
