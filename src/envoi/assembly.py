@@ -23,6 +23,7 @@ from envoi.journal import Fact, Journal
 from envoi.outbox.spool import Spool
 from envoi.outbox.store import Outbox, open_outbox
 from envoi.seams import Carrier, Directory, Tx
+from envoi.senderfiles import FOLDER, SenderFiles
 from envoi.settings import Application, DeliverySettings, Settings, Smtp
 from envoi.templates.catalogue import Catalogue
 from envoi.templates.render import Templates
@@ -78,7 +79,8 @@ class Parts:
             settings.outbox.spool, max_bytes=settings.outbox.spool_max_mb * 1024 * 1024
         )
         self._directories: dict[str, Directory] = {}
-        self._senders: tuple[tuple[int, int], tuple[Sender, ...]] | None = None
+        self.sender_files = SenderFiles(settings.folder / FOLDER)
+        self._senders: tuple[object, tuple[Sender, ...]] | None = None
 
     def close(self) -> None:
         """Close every database connection; a later use opens new ones."""
@@ -112,8 +114,10 @@ class Parts:
 
     def sender_tables(self) -> tuple[tuple[Sender, ...], tuple[Problem, ...]]:
         """Return the senders as the files define them, and what is wrong with the others."""
-        tables = merged((self.catalogue.sender_tables(), self.settings.senders))
-        senders, problems = read_senders(tables, self.catalogue.kinds())
+        copied = self.sender_files.read()
+        layers = (self.catalogue.sender_tables(), copied.tables, self.settings.senders)
+        senders, problems = read_senders(merged(layers), self.catalogue.kinds())
+        problems = (*copied.problems, *problems)
         astray = [sender for sender in senders if sender.transport not in TRANSPORTS]
         problems += tuple(
             Problem(
@@ -127,7 +131,11 @@ class Parts:
 
     def senders(self, tx: Tx) -> tuple[Sender, ...]:
         """Return the senders with the switches of the database, fresh after every change."""
-        version = (self.outbox.switches_version(tx), self.catalogue.version)
+        version = (
+            self.outbox.switches_version(tx),
+            self.catalogue.version,
+            self.sender_files.stamp(),
+        )
         known = self._senders
         if known is None or known[0] != version:
             defined, problems = self.sender_tables()

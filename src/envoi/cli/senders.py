@@ -13,12 +13,22 @@ from envoi.cli.exits import ExitCode
 from envoi.cli.moments import both, local
 from envoi.cli.screen import Screen
 from envoi.cli.typed import Json, examples
+from envoi.core.beanrules import ALIASES, senders_named
 from envoi.core.routing import Sender
-from envoi.errors import NotFoundError
+from envoi.errors import InputError, NotFoundError
 from envoi.outbox.switches import Switch, clear_switch, set_switch, switch_list
 from envoi.reach import may_fall_back
+from envoi.senderfiles import EXAMPLE, SUFFIX
+from envoi.templates.catalogue import SHIPPED_FOLDER
 
-Name = Annotated[str, typer.Argument(metavar="SENDER", help="A sender's name.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="SENDER",
+        help="A sender's name, or the one that OMERO's documentation has for it.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +67,11 @@ def add_to(app: typer.Typer) -> None:
     group.command("show", epilog=examples("envoi senders show registration"))(show)
     group.command("on", epilog=examples("envoi senders on registration"))(switch_on)
     group.command("off", epilog=examples("envoi senders off registration"))(switch_off)
+    group.command("enable", epilog=examples(
+        "envoi senders enable new_user", "envoi senders enable ServerUpMailSender",
+    ))(switch_on)  # fmt: skip
+    group.command("disable", epilog=examples("envoi senders disable newUserMailSender"))(switch_off)
+    group.command("example", epilog=examples("envoi senders example"))(write_example)
     group.command("reset", epilog=examples("envoi senders reset registration"))(reset)
     app.add_typer(group)
 
@@ -89,8 +104,16 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     with call_of(ctx).mailer() as mailer:
         found = _named(_all(mailer.parts), name)
     if as_json:
-        screen.document(_form(found))
+        forms = [_form(one) for one in found]
+        screen.document(forms[0] if len(forms) == 1 else {"senders": forms})
         return
+    for number, one in enumerate(found):
+        if number:
+            screen.line("")
+        _show(screen, one)
+
+
+def _show(screen: Screen, found: _Switched) -> None:
     sender = found.sender
     screen.pairs({
         "sender": sender.name,
@@ -107,6 +130,9 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
         "facts": "; ".join(f"{name} = {value}" for name, value in sender.facts.items()) or "-",
         "address": "the one that the event names" if sender.to_matched_address else "the primary",
         "fallback": "administrators" if found.falls_back else "nobody",
+        "needs": ", ".join(map(str, sender.needs)) or "-",
+        "limit": f"{sender.limit} and person" if sender.limit else "-",
+        "prefix": "the application's" if sender.prefix is None else sender.prefix or "none",
         "transport": sender.transport,
         "headers": "; ".join(f"{key}: {value}" for key, value in sender.headers) or "-",
     })  # fmt: skip
@@ -128,21 +154,50 @@ def reset(ctx: typer.Context, name: Name) -> None:
     with call_of(ctx).mailer() as mailer:
         found = _named(_all(mailer.parts), name)
         with mailer.parts.outbox.transaction() as tx:
-            was_there = clear_switch(tx, _switch_name(name))
-    state = "on" if found.sender.is_enabled else "off"
-    because = "" if was_there else " already"
-    screen.state(state, f"{name}: the file decides{because}")
+            were_there = [clear_switch(tx, _switch_name(one.sender.name)) for one in found]
+    for one, was_there in zip(found, were_there, strict=True):
+        state = "on" if one.sender.is_enabled else "off"
+        because = "" if was_there else " already"
+        screen.state(state, f"{one.sender.name}: the file decides{because}")
+
+
+def write_example(ctx: typer.Context) -> None:
+    """Write mail-senders.example into senders.d beside the settings; a copy ending .xml activates.
+
+    A file that is there already is kept.
+    """
+    screen = call_of(ctx).screen
+    with call_of(ctx).parts() as parts:
+        folder = parts.sender_files.folder
+    path = folder / EXAMPLE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write((SHIPPED_FOLDER / EXAMPLE).read_bytes())
+    except FileExistsError:
+        screen.line(f"{path} is there already")
+    except OSError as err:
+        got = err.strerror or err
+        raise InputError(f"{path}: expected a folder to write to, got {got}") from err
+    else:
+        screen.line(f"wrote {path}")
+    screen.note(f"to activate: cp {path} {path.with_suffix(SUFFIX)}")
 
 
 def _switch(ctx: typer.Context, name: str, value: str) -> None:
     with call_of(ctx).mailer() as mailer:
-        _named(_all(mailer.parts), name)
-        switch = Switch(
-            name=_switch_name(name), value=value, changed_at_ms=now_ms(), changed_by=_who()
-        )
+        names = [one.sender.name for one in _named(_all(mailer.parts), name)]
+        switches = {
+            one: Switch(
+                name=_switch_name(one), value=value, changed_at_ms=now_ms(), changed_by=_who()
+            )
+            for one in names
+        }
         with mailer.parts.outbox.transaction() as tx:
-            set_switch(tx, switch)
-    _told(call_of(ctx).screen, name, switch)
+            for switch in switches.values():
+                set_switch(tx, switch)
+    for one, switch in switches.items():
+        _told(call_of(ctx).screen, one, switch)
 
 
 def _told(screen: Screen, name: str, switch: Switch) -> None:
@@ -163,13 +218,15 @@ def _all(parts: Parts) -> tuple[_Switched, ...]:
     )
 
 
-def _named(found: tuple[_Switched, ...], name: str) -> _Switched:
+def _named(found: tuple[_Switched, ...], name: str) -> tuple[_Switched, ...]:
     by_name = {one.sender.name: one for one in found}
-    if name not in by_name:
-        near = get_close_matches(name, by_name, n=1)
+    names = (name,) if name in by_name else senders_named(name)
+    known = tuple(by_name[one] for one in names if one in by_name)
+    if not known:
+        near = get_close_matches(name, (*by_name, *ALIASES), n=1)
         hint = f"did you mean {near[0]}?" if near else "`envoi senders list` shows all"
         raise NotFoundError(f"sender: none is called {name!r} ({hint})")
-    return by_name[name]
+    return known
 
 
 def _switch_name(sender: str) -> str:
@@ -218,5 +275,10 @@ def _form(found: _Switched) -> dict[str, object]:
         "facts": dict(sender.facts),
         "to_matched_address": sender.to_matched_address,
         "fallback": found.falls_back,
+        "needs": [str(selector) for selector in sender.needs],
+        "limit": {"count": sender.limit.count, "window_s": sender.limit.window_s}
+        if sender.limit
+        else None,
+        "prefix": sender.prefix,
         "description": sender.description,
     }
