@@ -37,6 +37,7 @@ class Fact(StrEnum):
     RECIPIENT_LEFT_OUT = "recipient.left_out"
     HEADER_IGNORED = "header.ignored"
     LINK_MOVED = "link.moved"
+    LINK_LOST = "link.lost"
     MAIL_SPOOLED = "mail.spooled"
     MAIL_NOT_CONFIGURED = "mail.not_configured"
     TEMPLATE_BROKEN = "template.broken"
@@ -91,10 +92,11 @@ _TABLE: dict[Fact, tuple[int, str]] = {
     ),
     Fact.HEADER_IGNORED: (logging.WARNING, "header {what} of '{subject}' ignored: {because}"),
     Fact.LINK_MOVED: (logging.WARNING, "'{subject}' led to {what}: {because}"),
+    Fact.LINK_LOST: (logging.WARNING, "{kind}: fact {what} leads nowhere: {because}"),
     Fact.MAIL_SPOOLED: (logging.INFO, "'{subject}' kept for the worker in {path}"),
     Fact.MAIL_NOT_CONFIGURED: (
         logging.WARNING,
-        "SMTP is not configured (smtp.host), mail is held: to {recipient}, {subject}: {text}",
+        "SMTP is not configured or off, mail is held: to {recipient}, {subject}: {text}",
     ),
     Fact.TEMPLATE_BROKEN: (logging.ERROR, "template {template} ({locale}) is broken: {because}"),
     Fact.DELIVERY_SENT: (logging.INFO, "delivery {delivery} to {address} sent: {because}"),

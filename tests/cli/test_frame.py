@@ -41,7 +41,7 @@ def test_every_exit_code_is_documented():
 def test_the_promised_commands_are_there():
     promised = {
         "init", "run", "work", "check", "notify", "send", "send-test", "user", "group", "senders",
-        "outbox", "explain", "preview", "db", "kinds", "config", "admin", "broadcast",
+        "outbox", "explain", "preview", "db", "kinds", "config", "admin", "broadcast", "obj",
     }  # fmt: skip
 
     assert promised == {name.split()[1] for name in HELPS if " " in name}

@@ -8,7 +8,7 @@ import typer
 from envoi.cli.call import Call, call_of
 from envoi.cli.db import place_of
 from envoi.cli.typed import examples
-from envoi.errors import EnvoiError, InputError
+from envoi.errors import EnvoiError, InputError, RefusedError
 from envoi.settings import starter, write_private
 
 DEFAULT_FILE = Path("envoi.toml")
@@ -52,7 +52,12 @@ def init(
             f"`envoi --config {path.name} db upgrade` makes the outbox"
         )
     given = {"smtp.host": relay, "application.from": sender, "application.base_url": base_url}
-    write_private(path, starter({key: text for key, text in given.items() if text}))
+    try:
+        write_private(path, starter({key: text for key, text in given.items() if text}))
+    except RefusedError as err:
+        if path.exists():
+            raise RefusedError(f"{err}: `envoi db upgrade` makes the outbox") from err
+        raise
     call.screen.line(f"wrote {path}")
     # What was typed is checked as the file's own content is: by loading it.
     written = Call(config=path, log_level=call.log_level, screen=call.screen)

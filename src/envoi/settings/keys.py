@@ -14,7 +14,7 @@ from envoi.settings.omero_expand import Expansion
 from envoi.settings.omero_keys import BY_NAME, Seed
 from envoi.settings.omero_values import as_text, json_text
 from envoi.settings.readers import MisfitError, Reader
-from envoi.settings.secret import has_credentials, masked_url, shown
+from envoi.settings.secret import has_credentials, masked_url, shown, without_credentials
 from envoi.settings.table import SECTIONS, Row, rows_of
 
 MAIN = "main"
@@ -47,7 +47,7 @@ class Key:
     def shown(self, value: object) -> str:
         """Return a value of this key as messages show it."""
         if not self.is_secret or value == "":
-            return as_text(value)
+            return without_credentials(as_text(value))
         return masked_url(value) if self.is_url and isinstance(value, str) else MASK
 
     @property
