@@ -21,6 +21,7 @@ FULL = ReadyMail(
     references=("docs-pr-7@example.org", "docs-pr-7-line-n12@example.org"),
     secrets=("Geheim4711",),
     lifetime_s=3600,
+    occurred_at_ms=1_772_366_400_000,
     key="reset-7",
     mail_class=MailClass.SECURITY,
     application="main",
@@ -49,6 +50,8 @@ def test_mail_read_from_its_form_is_the_same(mail):
         ("lifetime_s", True),
         ("lifetime_s", 1.5),
         ("lifetime_s", -1),
+        ("occurred_at_ms", "noon"),
+        ("occurred_at_ms", -1),
     ],
 )
 def test_what_does_not_fit_is_named_and_no_secret_with_it(field, value):

@@ -21,8 +21,8 @@ from envoi.errors import AddressError, EventError, InputError
 EVENT_FIELDS = ("kind", "actor", "subject", "people", "facts", "key", "occurred_at_ms",
                 "application")  # fmt: skip
 MAIL_FIELDS = ("to", "cc", "bcc", "subject", "text", "html", "headers", "attachments", "from",
-               "reply_to", "references", "secrets", "to_fallback", "lifetime_s", "key",
-               "class", "application")  # fmt: skip
+               "reply_to", "references", "secrets", "to_fallback", "lifetime_s",
+               "occurred_at_ms", "key", "class", "application")  # fmt: skip
 
 
 def read_event(form: object, kind: str = "") -> Event:
@@ -105,6 +105,7 @@ def read_mail(form: object) -> ReadyMail:
         secrets=tuple(cast("list[str]", table.get("secrets") or ())),
         to_fallback=bool(table.get("to_fallback")),
         lifetime_s=cast("int", table.get("lifetime_s") or 0),
+        occurred_at_ms=cast("int", table.get("occurred_at_ms") or 0),
         key=str(table.get("key") or ""),
         mail_class=MailClass(str(table.get("class") or MailClass.NOTICE)),
         application=str(table.get("application") or "main"),
@@ -136,6 +137,7 @@ def mail_form(mail: ReadyMail) -> dict[str, Plain]:
         "secrets": list(mail.secrets),
         "to_fallback": mail.to_fallback,
         "lifetime_s": mail.lifetime_s,
+        "occurred_at_ms": mail.occurred_at_ms,
         "key": mail.key,
         "class": mail.mail_class,
         "application": mail.application,
@@ -202,6 +204,7 @@ def _mail_misfits(table: Mapping[str, object]) -> list[Problem]:
     problems += _unless(table, "headers", Mapping, "an object")
     problems += _unless(table, "attachments", list, "a list")
     problems += _unless(table, "lifetime_s", int, "whole seconds")
+    problems += _unless(table, "occurred_at_ms", int, "milliseconds since 1970")
     for field in ("references", "secrets"):
         if not _is_texts(table.get(field) or []):
             # A secret must not stand in the line that refuses it.

@@ -93,6 +93,7 @@ BOMB = b"x" * MAX_CONTENT_BYTES
         ({"secrets": (" ",)}, "secrets"),
         ({"lifetime_s": -1}, "lifetime_s"),
         ({"lifetime_s": 10**12}, "lifetime_s"),
+        ({"occurred_at_ms": 10**18}, "occurred_at_ms"),
     ],
 )
 def test_what_does_not_fit_is_named(changes, where):
@@ -149,9 +150,15 @@ def test_it_stands_in_the_conversation_that_it_names():
     assert b"References: <docs-pr-7@example.org> <docs-pr-7-line-n12@example.org>" in lines
 
 
-@pytest.mark.parametrize(("lifetime_s", "expected"), [(0, 0), (60, NOON_MS + 60_000)])
-def test_it_expires_when_its_lifetime_says_so(lifetime_s, expected):
-    message = compose_ready(mail(lifetime_s=lifetime_s), IDENTITY, STAMP).message
+@pytest.mark.parametrize(
+    ("lifetime_s", "occurred_at_ms", "expected"),
+    [(0, 7, 0), (60, 7, 60_007), (60, 0, NOON_MS + 60_000)],
+    ids=["never", "after it was handed over", "after it is stored"],
+)
+def test_it_expires_when_its_lifetime_says_so(lifetime_s, occurred_at_ms, expected):
+    written = mail(lifetime_s=lifetime_s, occurred_at_ms=occurred_at_ms)
+
+    message = compose_ready(written, IDENTITY, STAMP).message
 
     assert message.expires_at_ms == expected
 

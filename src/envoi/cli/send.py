@@ -82,8 +82,8 @@ def send(ctx: typer.Context, options: _Options) -> None:
     """Send a ready-made mail: stored first, delivered by a worker.
 
     A line of --jsonl is an object: to, cc, bcc, subject, text, html, headers, attachments, from,
-    reply_to, references, secrets, to_fallback, lifetime_s, key, class, application. Lines that do
-    not fit are told and left out.
+    reply_to, references, secrets, to_fallback, lifetime_s, occurred_at_ms, key, class,
+    application. Lines that do not fit are told and left out.
     """
     if options.jsonl:
         _refuse_beside_jsonl(options)

@@ -113,7 +113,7 @@ def _check_words(event: Event) -> Iterator[Problem]:
         # A key is compared, so it is not cleaned; and no database takes every control character.
         elif where == "key" and not is_one_line(value):
             yield Problem(where=where, expected="one line of text", got=f"{value!r:.40}")
-    if not _is_moment(event.occurred_at_ms):
+    if not is_moment(event.occurred_at_ms):
         expected = "milliseconds since 1970"
         got = brief(event.occurred_at_ms)
         yield Problem(where="occurred_at_ms", expected=expected, got=got)
@@ -129,6 +129,7 @@ def _is_text(value: object, longest: int) -> bool:
     return isinstance(value, str) and len(value) <= longest
 
 
-def _is_moment(value: object) -> bool:
+def is_moment(value: object) -> bool:
+    """Whether it is a moment in milliseconds since 1970 UTC, 0 included."""
     # Beyond the year 9999 no Date header and no template can show it.
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_MOMENT_MS

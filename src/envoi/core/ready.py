@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from envoi.core.event import MAX_KEY_CHARS
+from envoi.core.event import MAX_KEY_CHARS, is_moment
 from envoi.core.kind import MASK, MailClass, clean_line, clean_text, is_one_line
 from envoi.core.message import (
     MAX_NAME_CHARS,
@@ -64,8 +64,10 @@ class ReadyMail:
         to_fallback: Whether its recipients could not be determined, so that it goes to those who
             answer for that, one mail each: the admins and `application.fallback`. Then it names
             no recipient itself.
-        lifetime_s: How long it is worth anything, in seconds from when it is stored; what waits
-            longer expires. Default 0: for ever.
+        lifetime_s: How long it is worth anything, in seconds from when it was handed over; what
+            waits longer expires. Default 0: for ever.
+        occurred_at_ms: When it was handed over, milliseconds since 1970 UTC; 0: when it is stored.
+            Only a mail that waited somewhere else before needs it.
         key: Idempotency key.
         mail_class: Its place in the queue. Default notice.
         application: Which application speaks.
@@ -85,6 +87,7 @@ class ReadyMail:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     to_fallback: bool = False
     lifetime_s: int = 0
+    occurred_at_ms: int = 0
     key: str = ""
     mail_class: MailClass = MailClass.NOTICE
     application: str = "main"
@@ -135,7 +138,7 @@ def compose_ready(mail: ReadyMail, identity: Identity, stamp: Stamp) -> Composed
         locale=identity.locale,
         time_zone=identity.time_zone,
         date_ms=stamp.now_ms,
-        expires_at_ms=stamp.now_ms + mail.lifetime_s * 1000 if mail.lifetime_s else 0,
+        expires_at_ms=_expiry(mail, stamp.now_ms),
         is_sealed=is_sealed,
     )
     return Composed(message=message, sealed=words if is_sealed else None)
@@ -187,6 +190,10 @@ def _masked(text: str, secrets: tuple[str, ...]) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
+
+
+def _expiry(mail: ReadyMail, now_ms: int) -> int:
+    return (mail.occurred_at_ms or now_ms) + mail.lifetime_s * 1000 if mail.lifetime_s else 0
 
 
 def _text_of(mail: ReadyMail) -> str:
@@ -252,6 +259,9 @@ def _check_marks(mail: ReadyMail) -> Iterator[Problem]:
     if not 0 <= mail.lifetime_s <= MAX_LIFETIME_S:
         expected = f"0..{MAX_LIFETIME_S} seconds"
         yield Problem(where="lifetime_s", expected=expected, got=brief(mail.lifetime_s))
+    if not is_moment(mail.occurred_at_ms):
+        expected = "milliseconds since 1970"
+        yield Problem(where="occurred_at_ms", expected=expected, got=brief(mail.occurred_at_ms))
     if not all(secret.strip() for secret in mail.secrets):
         yield Problem(where="secrets", expected="texts to mask", got="an empty one")
 

@@ -15,12 +15,16 @@ from tests.core.samples import HOSTILE_LINES
 OURS = Mailbox(Address("kallithea", "example.org"), "Kallithea Server")
 IDENTITY = Identity(sender=OURS, prefix="[Kal]", type_header=TYPE_HEADER)
 TOKEN = "9c1185a5c5e9fc54612808977ee8f548b2258d31"
+NOON_MS = 1_772_366_400_000
 REVISION = "98bbf755e50bd5dcf1ff2813f23359ca34b6f124"
 
 
 def read(recipients=("ann@example.org",), subject="Hi", body="Hello", **named):
     return read_call(
-        Call(recipients=list(recipients), subject=subject, body=body, **named), IDENTITY, "main"
+        Call(recipients=list(recipients), subject=subject, body=body, **named),
+        IDENTITY,
+        "main",
+        NOON_MS,
     )
 
 
@@ -41,7 +45,7 @@ class TestWords:
     def test_no_prefix_leaves_no_space(self):
         call = Call(recipients=["ann@example.org"], subject="Hi", body="Hello")
 
-        assert read_call(call, Identity(sender=OURS), "main").mail.subject == "Hi"
+        assert read_call(call, Identity(sender=OURS), "main", NOON_MS).mail.subject == "Hi"
 
     def test_both_parts_are_as_composed(self):
         mail = read(body="a\nb\n", html_body="<p>a<br>b</p>").mail
@@ -121,7 +125,7 @@ class TestRecipients:
         call = Call(recipients=recipients, subject="Hi", body="Hello")
 
         with pytest.raises(InputError, match=r"^recipients: expected a list of addresses"):
-            read_call(call, IDENTITY, "main")
+            read_call(call, IDENTITY, "main", NOON_MS)
 
 
 class TestHeaders:
@@ -143,7 +147,7 @@ class TestHeaders:
             headers={TYPE_HEADER: "registration"},
         )
 
-        mail = read_call(call, Identity(sender=OURS, type_header="X-Ours"), "main").mail
+        mail = read_call(call, Identity(sender=OURS, type_header="X-Ours"), "main", NOON_MS).mail
 
         assert set(mail.headers) == {(TYPE_HEADER, "registration"), ("X-Ours", "registration")}
 
@@ -220,7 +224,9 @@ class TestTokens:
         assert (mail.secrets, mail.mail_class) == ((TOKEN,), MailClass.SECURITY)
 
     def test_are_worth_a_day_as_the_mail_is_then(self):
-        assert read(body=RESET).mail.lifetime_s == 86_400
+        mail = read(body=RESET).mail
+
+        assert (mail.occurred_at_ms, mail.lifetime_s) == (NOON_MS, 86_400)
         assert read(body="Hello").mail.lifetime_s == 0
 
     def test_are_not_looked_for_in_a_comment_which_names_revisions(self):
@@ -264,7 +270,7 @@ class TestLinkWithAToken:
             html_body=html,
             headers=headers,
         )
-        return read_call(call, identity, "main")
+        return read_call(call, identity, "main", NOON_MS)
 
     @pytest.mark.parametrize(
         "site",

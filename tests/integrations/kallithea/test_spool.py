@@ -55,6 +55,17 @@ def test_a_reset_token_stays_secret_behind_the_spool(old, caplog):
     assert TOKEN not in caplog.text
 
 
+def test_a_token_that_grew_old_in_the_spool_is_not_sent(old):
+    send(old, subject="Password reset link", body=RESET)
+    [path] = old.spooled
+    form = json.loads(path.read_text("utf-8"))
+    form["mail"]["occurred_at_ms"] -= 25 * 60 * 60 * 1000
+    path.write_text(json.dumps(form), "utf-8")
+
+    assert old.deliver() == ()
+    assert old.spooled == []
+
+
 def test_the_spool_is_for_its_owner_alone(old):
     send(old, body=RESET)
 

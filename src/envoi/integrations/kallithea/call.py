@@ -74,13 +74,15 @@ class Read:
     doubts: tuple[Doubt, ...] = ()
 
 
-def read_call(call: Call, identity: Identity, application: str) -> Read:
+def read_call(call: Call, identity: Identity, application: str, now_ms: int) -> Read:
     """Return the mail that a call means.
 
     Args:
         call: The call.
         identity: Its prefix and sender are those of the mail.
         application: Which application speaks.
+        now_ms: When the call came; the lifetime of its token counts from then, however long the
+            mail lies in the spool.
 
     Raises:
         InputError: No list of recipients, or none among them that can be used.
@@ -104,6 +106,7 @@ def read_call(call: Call, identity: Identity, application: str) -> Read:
         # Kallithea's mail without a type is what visitors ask for and wait for.
         mail_class=MailClass.SECURITY if secrets else MailClass.NOTICE,
         lifetime_s=TOKEN_LIFETIME_S if secrets else 0,
+        occurred_at_ms=now_ms,
         application=application,
     )
     because = f"a link with a token leads to {identity.base_url}, the site of the settings"

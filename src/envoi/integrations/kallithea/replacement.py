@@ -14,7 +14,7 @@ from threading import Lock
 from typing import cast
 
 from envoi import forms
-from envoi.assembly import identity_of
+from envoi.assembly import identity_of, now_ms
 from envoi.core.message import Identity
 from envoi.core.ready import READY_KIND
 from envoi.errors import EnvoiError, NotFoundError
@@ -108,7 +108,7 @@ class Replacement:
 
     def _take(self, call: Call) -> None:
         desk = self._opened()
-        read = read_call(call, desk.identity, self._application)
+        read = read_call(call, desk.identity, self._application, now_ms())
         mail = forms.checked_mail(read.mail)
         for doubt in read.doubts:
             self._journal.note(
