@@ -202,7 +202,8 @@ def test_properties_come_from_parents_and_from_beans_within():
         (b'<?xml version="1.0" encoding="x-none"?><beans/>', "unknown encoding"),
     ],
     ids=[
-        "entity", "external", "cut-off", "empty", "other-root", "deep", "large", "binary", "encoding",
+        "entity", "external", "cut-off", "empty", "other-root", "deep", "large", "binary",
+        "encoding",
     ],
 )  # fmt: skip
 def test_a_hostile_file_is_refused(content, said):
