@@ -1,12 +1,15 @@
 """The commands of OMERO's page about mail, and what an OMERO's own files bring."""
 
 import shlex
+import ssl
 import stat
 from email import message_from_bytes
 from tomllib import loads
 
 import pytest
+import trustme
 
+from envoi.cli import main
 from envoi.testing import FaultyRelay, RelayTraits
 from tests.cli.conftest import Home
 
@@ -47,6 +50,16 @@ def test_the_pages_commands_work_with_envoi_in_the_place_of_omero(home):
             "omero.mail.bean": "myMailImplementation",
         }
     }
+
+
+def test_the_commands_work_in_an_empty_folder_without_any_option(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [COMMANDS[0], "bin/omero db upgrade", *COMMANDS[1:-1]]
+
+    codes = [main(shlex.split(line)[1:]) for line in lines]
+
+    assert codes == [0] * len(lines)
+    assert {path.name for path in tmp_path.iterdir()} >= {"envoi.toml", "envoi.db"}
 
 
 def test_a_bean_that_nobody_installed_is_an_error_at_start_by_its_own_name(home):
@@ -90,6 +103,63 @@ def test_mail_goes_as_the_properties_say(home):
     assert ended.out.startswith("sent to ann@example.org")
     assert mail.username == "USER"
     assert message_from_bytes(mail.content)["From"] == "omero@university.example"
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def server_context(authority) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.mark.parametrize(
+    ("tls", "key", "value"),
+    [
+        ("tls", "smtp.socketFactory.class", "javax.net.ssl.SSLSocketFactory"),
+        ("tls", "transport.protocol", "smtps"),
+        ("starttls", "smtp.starttls.enable", "true"),
+    ],
+    ids=["port 465", "smtps", "port 587"],
+)
+def test_mail_is_encrypted_and_signed_in_as_the_recipes_say(
+    home, authority, server_context, tls, key, value
+):
+    authority.cert_pem.write_to_path(home.folder / "ca.pem")
+    home.run("config", "set", "smtp.ca_file", "ca.pem")
+    traits = RelayTraits(tls=tls, context=server_context, username="USER", password="PASS")
+    with FaultyRelay(traits) as relay:
+        configured(home, relay, ("config", "true"), (key, value), ("username", "USER"),
+                   ("password", "PASS"), ("smtp.auth", "true"))  # fmt: skip
+
+        ended = home.run("send-test", "ann@example.org")
+
+        (mail,) = relay.kept
+    assert ended.code == 0
+    assert (mail.is_tls, mail.username) == (True, "USER")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "extra"),
+    [
+        pytest.param("smtp.starttls.enable", "true", (), id="no STARTTLS"),
+        pytest.param("smtp.socketFactory.class", "javax.net.ssl.SSLSocketFactory",
+                     (("smtp.socketFactory.fallback", "true"),), id="no TLS, falling back"),
+        pytest.param("smtp.auth", "true", (("username", "USER"), ("password", "PASS")),
+                     id="no AUTH"),
+    ],
+)  # fmt: skip
+def test_nothing_is_sent_with_less_than_was_asked_for(home, key, value, extra):
+    with FaultyRelay() as relay:
+        configured(home, relay, ("config", "true"), (key, value), *extra)
+
+        ended = home.run("send-test", "ann@example.org", "--wait", "2")
+
+        assert (ended.code, relay.kept) == (1, [])
 
 
 SENDING = [
