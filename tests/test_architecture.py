@@ -47,6 +47,7 @@ ROOMS_OF = {
     "smtplib": {"transport"},
     "sqlalchemy": {"outbox", "directory", "integrations"},
     "alembic": {"outbox"},
+    "ldap3": {"directory"},
     "django": {"integrations"},
     "flask": {"integrations"},
     "aiosmtpd": {"integrations", "testing"},

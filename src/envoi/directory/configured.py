@@ -1,6 +1,7 @@
 """This room opens the users that the settings name."""
 
 from envoi.directory.kallithea import kallithea_source
+from envoi.directory.ldap import ldap_source
 from envoi.directory.omero import omero_source
 from envoi.directory.source import Source
 from envoi.directory.sql import Queries, sql_source
@@ -30,4 +31,4 @@ def users_source_of(settings: Settings) -> Source | None:
             )
             return sql_source(directory.url, queries)
         case "ldap":
-            raise NotImplementedError
+            return ldap_source(directory.url, settings.ldap)
