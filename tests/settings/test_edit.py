@@ -189,6 +189,13 @@ def test_a_file_that_is_not_toml_is_left_alone(file, content):
     assert file.read_bytes() == content
 
 
+def test_a_folder_in_the_files_place_is_refused(tmp_path):
+    (tmp_path / "envoi.toml").mkdir()
+
+    with pytest.raises(SettingsError, match="Is a directory"):
+        put(tmp_path / "envoi.toml", ("smtp", "port"), 26)
+
+
 def test_nothing_is_left_beside_the_file(file, tmp_path):
     put(file, ("smtp", "port"), 26)
 

@@ -42,9 +42,10 @@ class Draft:
         """
         self.path = path
         self.is_new = not path.exists()
-        self._text = "" if self.is_new else path.read_bytes().decode("utf-8-sig", "replace")
-        # What it says, for lookers; and what it shall say.
+        # What it says, for lookers; below, what it shall say. Reading it first finds what is wrong
+        # with the file.
         self.tables: Mapping[str, object] = {} if self.is_new else parsed(path)
+        self._text = "" if self.is_new else path.read_bytes().decode("utf-8-sig")
         self._wanted = cast("Tables", copy.deepcopy(dict(self.tables)))
         self._document: Tables | None = None
 
