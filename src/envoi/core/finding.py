@@ -25,6 +25,7 @@ MAX_MENTIONS = 100
 # letters or digits, so that the full stop behind it is not part of it.
 _MENTION = re.compile(r"(?<![A-Za-z0-9])@([A-Za-z0-9][-_.A-Za-z0-9]*[A-Za-z0-9])")
 _IN_BRACKETS = re.compile(r"<([^<>]*)>")
+_BETWEEN_WORDS = re.compile(r"[\s<>()\[\],;\"]+")
 
 
 def question(event: Event, kind: Kind, senders: Iterable[Sender]) -> Question:
@@ -114,12 +115,12 @@ def mentions(text: str, earlier: str = "") -> tuple[str, ...]:
 def author_names(raw: str) -> tuple[str, ...]:
     """Return what a raw author may be registered by, in the order in which it is tried.
 
-    >>> author_names("Ann Lee <ann@example.org>"), author_names("ann")
-    (('ann@example.org', 'Ann Lee'), ('ann',))
+    >>> author_names("Ann Lee <ann@example.org>"), author_names("ann@example.org (Ann Lee)")
+    (('ann@example.org', 'Ann Lee'), ('ann@example.org', 'Ann Lee'))
     """
     inside = _IN_BRACKETS.search(raw)
     if inside is None:
-        return tuple(filter(None, (raw.strip(),)))
+        return _names_around(raw)
     name = _unquoted(raw[: inside.start()] + raw[inside.end() :])
     return tuple(filter(None, (inside[1].strip(), name)))
 
@@ -132,7 +133,7 @@ def author_label(raw: str) -> str:
     """
     names = author_names(raw)
     name = names[-1] if names else ""
-    return name.partition("@")[0] if "@" in name else name
+    return name.partition("@")[0].strip() if "@" in name else name
 
 
 def _is_asked(event: Event, kind: Kind, link: Selector) -> bool:
@@ -163,6 +164,15 @@ def _names(seek: Seek, facts: Mapping[str, Plain], found: tuple[Person, ...]) ->
 def _text(facts: Mapping[str, Plain], name: str) -> str:
     value = facts.get(name) if name else None
     return value if isinstance(value, str) else ""
+
+
+def _names_around(raw: str) -> tuple[str, ...]:
+    # Nothing makes people set brackets: `Ann Lee ann@example.org` stands in many histories.
+    address = next((word for word in _BETWEEN_WORDS.split(raw) if "@" in word[1:-1]), "")
+    if not address:
+        return tuple(filter(None, (raw.strip(),)))
+    name = " ".join(raw.replace(address, " ", 1).split()).strip(' <>()[],;"')
+    return tuple(filter(None, (address, name)))
 
 
 def _unquoted(name: str) -> str:
