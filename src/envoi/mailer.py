@@ -20,6 +20,7 @@ from envoi.chores import Chores
 from envoi.core.event import Event, check_event, cleaned
 from envoi.core.incident import ERROR_KIND, Request
 from envoi.core.kind import Kind, Plain, mask_facts
+from envoi.core.links import lost_links
 from envoi.core.problem import Problem
 from envoi.core.ready import READY_KIND, ReadyMail
 from envoi.errors import EventError, NotStoredError, OutboxUnavailableError
@@ -145,7 +146,8 @@ class Mailer:
         """
         kind = self.parts.catalogue.kind(event.kind)
         self._refuse_misfits(kind, event)
-        event = cleaned(event, kind)
+        given, event = event, cleaned(event, kind)
+        self._tell_of_lost_links(kind, given, event)
         offer = _Offer(
             store=partial(self.walk.store, kind, event),
             form={"event": forms.event_form(event)},
@@ -240,6 +242,13 @@ class Mailer:
     def _crashed(self, err: Exception) -> None:
         because = f"{type(err).__name__}: {err}"
         self.parts.journal.note(Fact.WORKER_BROKEN, worker="in-process", because=because)
+
+    def _tell_of_lost_links(self, kind: Kind, given: Event, event: Event) -> None:
+        # By the name alone: what a link holds may be secret.
+        base_url = self.parts.settings.applications[event.application].base_url
+        lost = lost_links(kind, given.facts, event.facts, base_url)
+        for name, because in lost.items():
+            self.parts.journal.note(Fact.LINK_LOST, kind=kind.name, what=name, because=because)
 
     def _refuse_misfits(self, kind: Kind, event: Event) -> None:
         self._refuse_application(event.application)

@@ -332,6 +332,15 @@ class TestSecrets:
         assert "Geheim4711" not in caplog.text
         assert "Geheim4711" not in everything_stored(mailer)
 
+    def test_a_link_that_leads_nowhere_is_told_of_by_name_alone(self, mailer, reset, caplog):
+        lost = replace(reset, facts={**reset.facts, "reset_url": '/reset?code="Geheim4711'})
+
+        mailer.notify(lost)
+
+        assert [record.getMessage() for record in caplog.records] == [
+            ("password_reset: fact reset_url leads nowhere: it is no link that may stand in a mail")
+        ]
+
     def test_retry_after_the_secret_is_gone_is_refused_with_the_reason(self, mailer, reset):
         add_users(mailer, UserDraft(login="gil", addresses=("perm-gil@example.test",)))
         mailer.notify(replace(reset, people={"user": ("gil",)}))

@@ -11,6 +11,29 @@ def with_base_url(kind: Kind, facts: Mapping[str, Plain], base_url: str) -> dict
     return {name: _absolute(types.get(name), value, base_url) for name, value in facts.items()}
 
 
+def lost_links(
+    kind: Kind, given: Mapping[str, object], facts: Mapping[str, Plain], base_url: str
+) -> dict[str, str]:
+    """Return the links with which a reader will not get anywhere, each with the reason.
+
+    Args:
+        kind: Says which facts are links.
+        given: The facts as the application gave them.
+        facts: The same, made harmless.
+        base_url: What paths are completed with; empty: nothing.
+    """
+    lost: dict[str, str] = {}
+    for name, fact in kind.facts.items():
+        link = facts.get(name)
+        if fact.type not in {FactType.LINK, FactType.OWN_LINK}:
+            continue
+        if not link and (given.get(name) or fact.is_required):
+            lost[name] = "it is no link that may stand in a mail"
+        elif isinstance(link, str) and link.startswith("/") and not base_url:
+            lost[name] = "it is a path, and application.base_url is not set"
+    return lost
+
+
 def _absolute(fact_type: FactType | None, value: Plain, base_url: str) -> Plain:
     match value:
         case str() if fact_type is FactType.OWN_LINK and value.startswith("/"):
