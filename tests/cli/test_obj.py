@@ -18,6 +18,20 @@ def test_the_documents_command_gives_root_an_address(site):
     assert [one["address"] for one in root["addresses"]] == ["root@university.example"]
 
 
+def test_root_is_there_for_our_own_command_too(site):
+    ended = site.run("user", "set", "root", "email=root@university.example", "--json")
+
+    assert (ended.code, ended.json["is_admin"]) == (0, True)
+    assert ended.err == "note: root was not there: added as an administrator\n"
+
+
+def test_root_is_not_added_for_a_value_that_does_not_fit(site):
+    ended = site.run("user", "set", "root", "email=nobody")
+
+    assert ended.code == 2
+    assert site.run("user", "list", "--json").json == []
+
+
 def test_root_who_is_there_is_changed_and_stays_as_he_is(site):
     site.run("user", "add", "root", "--first-name", "Ruth", "--email", "a@example.org")
 

@@ -14,12 +14,13 @@ from envoi.assembly import now_ms
 from envoi.cli.call import call_of, known_application
 from envoi.cli.rosters import looking, require_own
 from envoi.cli.typed import Application, examples
-from envoi.directory.people import add_user, change_user, find_user
-from envoi.directory.records import MAX_ID, Saved, UserChange, UserDraft, UserRecord
+from envoi.directory.people import change_user
+from envoi.directory.records import MAX_ID, Saved, UserChange, UserRecord
+from envoi.directory.root import ROOT, keep_root
 from envoi.errors import AddressError, InputError, NotFoundError
 from envoi.seams import Tx
 
-CLASS, ROOT = "Experimenter", "root"
+CLASS = "Experimenter"
 # OMERO's codes; a process ends with what is left of them modulo 256.
 BAD_CLASS, UNKNOWN_ID, NOT_SAVED = 102, 334, 336
 _MOST = 256
@@ -133,12 +134,8 @@ def _save(ctx: typer.Context, application: str, number: int, fields: dict[str, s
 def _saved(tx: Tx, application: str, number: int, change: UserChange) -> Saved:
     if number:
         return change_user(tx, application, number, change)
-    try:
-        root = find_user(tx, application, ROOT)
-    except NotFoundError:
-        draft = UserDraft(login=ROOT, is_admin=True)
-        root = add_user(tx, application, draft, now_ms=now_ms()).user
-    return change_user(tx, application, root.id, change)
+    keep_root(tx, application, now_ms=now_ms())
+    return change_user(tx, application, ROOT, change)
 
 
 def _change(fields: dict[str, str]) -> UserChange:

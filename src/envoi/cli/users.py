@@ -23,6 +23,7 @@ from envoi.directory.people import (
     remove_user,
 )
 from envoi.directory.records import NO_USER, Saved, UserFilter, UserRecord
+from envoi.directory.root import ROOT, keep_root
 from envoi.directory.roster import Roster
 from envoi.errors import InputError
 from envoi.seams import Tx
@@ -159,7 +160,8 @@ def add(ctx: typer.Context, options: _AddOptions) -> None:
 def change(ctx: typer.Context, options: _SetOptions) -> None:
     """Change a user; what is not named stays.
 
-    --email replaces all addresses of the user.
+    --email replaces all addresses of the user. A user called root who is not there is added, as
+    an administrator.
     """
     typed = options.typed()
     if options.login is not None:
@@ -169,6 +171,8 @@ def change(ctx: typer.Context, options: _SetOptions) -> None:
         raise InputError(f"nothing to change: name a field as an option or as {KEYS[0]}=VALUE")
     application = options.application
     with _writing(ctx, application) as (_, tx):
+        if options.who == ROOT and keep_root(tx, application, now_ms=now_ms()):
+            call_of(ctx).screen.note("note: root was not there: added as an administrator")
         saved = change_user(tx, application, options.who, change_of(typed))
         user = saved.user.id
         for address in options.add_email:
