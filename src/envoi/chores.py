@@ -22,6 +22,7 @@ from envoi.errors import (
     RefusedError,
     SchemaError,
 )
+from envoi.incidents import Incidents
 from envoi.journal import Fact
 from envoi.limiting import Closer
 from envoi.outbox.claim import Claim
@@ -75,6 +76,7 @@ class Chores:
         self._sweeper = Broadcasting(parts).sweeper()
         self._closer = Closer(parts, walk.store)
         self._overseer = Overseer(parts, walk.store)
+        self._incidents = Incidents(parts, walk.store)
         self._routing: deque[tuple[EventClaim, Iterator[None]]] = deque()
         self._has_routed = False
 
@@ -149,6 +151,7 @@ class Chores:
             self._expire(now_ms)
             self._sweeper.look()
             self._has_routed |= self._closer.look(now_ms) | self._overseer.look(now_ms)
+            self._has_routed |= self._incidents.look(now_ms)
             self._begin_routing(now_ms)
             self._intake.look(now_ms)
         except OutboxError as err:

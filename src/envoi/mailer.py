@@ -24,6 +24,7 @@ from envoi.core.links import lost_links
 from envoi.core.problem import Problem
 from envoi.core.ready import READY_KIND, ReadyMail
 from envoi.errors import EventError, NotStoredError, OutboxUnavailableError
+from envoi.incidents import Incidents
 from envoi.journal import Fact
 from envoi.outbox.relay import CAPTURE
 from envoi.outbox.store import Outbox
@@ -103,6 +104,7 @@ class Mailer:
         self.parts = parts
         self.walk = Walk(parts)
         self._reporting = Reporting(parts)
+        self._incidents = Incidents(parts, self.walk.store)
         self._background = Background(self.make_worker, self._crashed)
 
     @classmethod
@@ -149,7 +151,7 @@ class Mailer:
         given, event = event, cleaned(event, kind)
         self._tell_of_lost_links(kind, given, event)
         offer = _Offer(
-            store=partial(self.walk.store, kind, event),
+            store=partial(self._incidents.store, kind, event),
             form={"event": forms.event_form(event)},
             kind=kind.name,
             shown=str(mask_facts(kind, event.facts)),
@@ -341,6 +343,8 @@ class Mailer:
         return Receipt(stored=Stored.NOT_STORED, because=because)
 
     def _tell_of(self, offer: _Offer, walked: Walked) -> None:
+        if not walked.event_id:
+            return  # one more of an incident: it is counted there, and a storm fills no log
         fact = Fact.EVENT_STORED if walked.is_new else Fact.EVENT_REPEATED
         self.parts.journal.note(
             fact,

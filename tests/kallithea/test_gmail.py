@@ -104,7 +104,7 @@ def test_application_and_error_mail_go_by_tls_and_sign_in(open_site, authority):
     )
     error = (
         "Kallithea Errors <kallithea-noreply@example.com>",
-        "WebApp Error: RuntimeError: the repository is gone",
+        "WebApp Error: RuntimeError: the repository is gone (NEW)",
     )
     assert seen == {
         (*mail, (address,), "username")

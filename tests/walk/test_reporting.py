@@ -52,7 +52,7 @@ def test_each_address_gets_one_mail_from_and_with_the_words_of_the_settings(repo
     assert sorted(mail["To"] for mail in mails) == sorted(TO)
     assert {mail["From"] for mail in mails} == {"Wiki Errors <errors@example.test>"}
     assert {mail["Subject"] for mail in mails} == {
-        "[wiki] Oops: LookupError: 7 is gone (POST /pages/7)"
+        "[wiki] Oops: LookupError: 7 is gone (POST /pages/7, NEW)"
     }
     assert {mail["X-Envoi-Notification-Type"] for mail in mails} == {"error_report"}
     assert all(mail["Date"] for mail in mails)
@@ -85,7 +85,7 @@ def test_equal_errors_stand_in_one_thread_and_others_do_not(reporter, faulty_rel
     deliver(mailer)
 
     mails = [kept.message for kept in faulty_relay.kept]
-    threads = {mail["Subject"].split(": ")[-1]: mail["References"] for mail in mails}
+    threads = {mail["Subject"].split(": ")[-1].split(" (")[0]: mail["References"] for mail in mails}
     assert threads["page 7 is gone"] == threads["page 8 is gone"] != threads["no such user"]
 
 

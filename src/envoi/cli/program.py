@@ -24,6 +24,7 @@ from envoi.cli import (
     db,
     explain,
     groups,
+    incidents,
     init,
     kinds,
     logs,
@@ -59,7 +60,8 @@ _EXIT_CODES = "".join(
     ]
 )
 _GROUPS = (init, config, work, check, notify, send, send_test, users, groups, senders, outbox,
-           obj, admin, broadcast, explain, preview, kinds, db)  # fmt: skip
+           obj, admin, broadcast, incidents, explain, preview, kinds,
+           db)  # fmt: skip
 
 
 def program() -> typer.Typer:

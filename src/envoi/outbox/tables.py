@@ -391,3 +391,14 @@ instance = Table(
     _key("id"), Column("application", String(100), nullable=False),
     Column("server", String(100), nullable=False), _text("host"), _int("pid"), _ms("seen_at_ms"),
 )  # fmt: skip
+
+# Errors that share a fingerprint.
+incident = Table(
+    "envoi_incident", metadata,
+    _key("application"), _key("fingerprint", 64), _text("error_type"), _text("message"),
+    _text("place"), _text("release"), Column("standing", String(20), nullable=False),
+    _ms("count"), _ms("first_at_ms"), _ms("last_at_ms"), _ms("window_ends_at_ms"),
+    _ms("window_count"), _ms("held_back"),
+)  # fmt: skip
+Index("envoi_incident_windows", incident.c.window_ends_at_ms)
+Index("envoi_incident_last", incident.c.last_at_ms)

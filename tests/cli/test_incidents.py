@@ -1,0 +1,86 @@
+"""`envoi incidents`: what there is, and what somebody says of it."""
+
+import pytest
+
+from envoi.mailer import Mailer
+
+
+@pytest.fixture
+def site(home):
+    """A folder whose application met one error three times and another one once."""
+    home.set(errors={"to": ["ops@example.org"]})
+    home.run("db", "upgrade")
+    mailer = Mailer.from_file(home.config)
+    for error in (LookupError("page 1"), LookupError("page 2"), LookupError("page 3"), OSError()):
+        mailer.report(error)
+    mailer.close()
+    return home
+
+
+def listed(site, *words):
+    return site.run("incidents", "list", "--json", *words).json
+
+
+def name_of(site, error_type):
+    return next(one["incident"] for one in listed(site) if one["error_type"] == error_type)
+
+
+def test_the_list_counts_equal_errors_together(site):
+    found = {one["error_type"]: one for one in listed(site)}
+
+    assert {name: one["count"] for name, one in found.items()} == {"LookupError": 3, "OSError": 1}
+    assert found["LookupError"]["message"] == "page 3"
+    assert found["LookupError"]["not_mailed_yet"] == 1
+    assert {one["standing"] for one in found.values()} == {"open"}
+
+
+def test_the_list_can_be_read(site):
+    ended = site.run("incidents", "list")
+
+    assert ended.code == 0
+    assert "LookupError: page 3" in ended.out
+
+
+def test_without_errors_it_says_so(home):
+    home.run("init")
+
+    ended = home.run("incidents", "list")
+
+    assert (ended.code, ended.out, ended.err) == (0, "", "no incidents\n")
+
+
+@pytest.mark.parametrize(
+    ("action", "standing"), [("mute", "muted"), ("resolve", "resolved"), ("unmute", "open")]
+)
+def test_what_somebody_says_of_one_stands(site, action, standing):
+    name = name_of(site, "LookupError")
+
+    ended = site.run("incidents", action, name[:8])
+
+    assert ended.out == f"incident {name} is {standing}: LookupError: page 3\n"
+    assert site.run("incidents", "show", name, "--json").json["standing"] == standing
+    assert name in [one["incident"] for one in listed(site, "--standing", standing)]
+
+
+def test_one_is_shown_with_all_that_is_known_of_it(site):
+    shown = site.run("incidents", "show", name_of(site, "LookupError")).out
+
+    assert "LookupError" in shown
+    assert "page 3" in shown
+
+
+@pytest.mark.parametrize("name", ["zz", "%", ""])
+def test_one_that_is_not_there_is_named(site, name):
+    ended = site.run("incidents", "show", name)
+
+    assert ended.code == 3
+    assert "expected the beginning of a fingerprint" in ended.err
+
+
+def test_who_said_so_is_noted(site):
+    name = name_of(site, "OSError")
+
+    site.run("incidents", "mute", name)
+
+    notes = site.run("admin", "audit", "--json").json
+    assert [(one["action"], one["target"]) for one in notes] == [("incidents mute", name)]
