@@ -49,7 +49,8 @@ def test_an_event_of_flags_alone(home):
         assert "s3cret" not in home.run(*words).out
 
 
-def test_a_reset_answers_alike_for_known_and_unknown_addresses(home):
+def test_a_reset_answers_alike_for_known_and_unknown_addresses(home, sqlite_url):
+    home.set(outbox={"url": sqlite_url}, application={"base_url": "https://code.example.org"})
     home.run("user", "import", "-", stdin=USERS)
 
     known, unknown = (
