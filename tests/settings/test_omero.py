@@ -40,7 +40,7 @@ ROWS = [
      "smtp.university.example"),
     ("omero.mail.port", "587", lambda s: s.smtp.port, 587),
     ("omero.mail.port", 587, lambda s: s.smtp.port, 587),
-    ("omero.mail.username", "USER", lambda s: s.smtp.username, "USER"),
+    ("omero.mail.username", "USER", lambda s: s.smtp.username, ""),
     ("omero.mail.password", "PA ${SS}", lambda s: s.smtp.password.reveal(), "PA ${SS}"),
     ("omero.mail.transport.protocol", "smtps", lambda s: s.smtp.tls, "tls"),
     ("omero.mail.transport.protocol", "smtp", lambda s: s.smtp.tls, "none"),
@@ -295,6 +295,25 @@ def test_auth_takes_name_and_password_from_the_environment():
     settings = omero(env, properties={"omero.mail.smtp.auth": True})
 
     assert settings.smtp.username == "u"
+
+
+def test_a_name_without_a_password_signs_nobody_in():
+    settings = omero(properties={"omero.mail.config": True, "omero.mail.username": "USER"})
+
+    assert settings.smtp.username == ""
+    (warning,) = settings.warnings
+    assert str(warning) == (
+        "omero.mail.username: expected omero.mail.password beside it, got a name alone "
+        "(nobody signs in)"
+    )
+
+
+def test_a_name_takes_its_password_from_the_environment():
+    env = {"ENVOI_SMTP__PASSWORD": "PASS"}
+
+    settings = omero(env, properties={"omero.mail.username": "USER"})
+
+    assert settings.smtp.username == "USER"
 
 
 def test_name_and_password_sign_in_without_auth():

@@ -54,11 +54,14 @@ class Demand:
         group: Its group.
         name: Its name in it.
         problem: What is wrong without it.
+        drops: Name of a key of the group that means nothing without it: it is left out then, and
+            the problem is a warning only.
     """
 
     group: str
     name: str
     problem: Problem
+    drops: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,6 +139,24 @@ def shown_name(name: str) -> str:
     """Return a name that somebody typed, bounded and on one line."""
     cut = name if len(name) <= MAX_NAME_CHARS else f"{name[:MAX_NAME_CHARS]}..."
     return cut if cut.isprintable() else ascii(cut)[1:-1]
+
+
+def unmet(
+    layers: Iterable[Layer], groups: Mapping[str, dict[str, Raw]]
+) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """Return problems and warnings of what is needed and set nowhere; leave out what it drops."""
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    for demand in [demand for layer in layers for demand in layer.demands]:
+        values = groups.get(demand.group, {})
+        if demand.name in values:
+            continue
+        if demand.drops:
+            values.pop(demand.drops, None)
+            warnings.append(demand.problem)
+        else:
+            problems.append(demand.problem)
+    return tuple(problems), tuple(warnings)
 
 
 def near_name(name: str, known: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ from envoi.settings.checks import misfits_of, warnings_of
 from envoi.settings.document import document_layer, parsed
 from envoi.settings.environment import CONFIG, environment_layer
 from envoi.settings.kallithea import kallithea_layer
-from envoi.settings.layers import MAIN, Layer, Raw, label, merged, with_secrets
+from envoi.settings.layers import MAIN, Layer, Raw, label, merged, unmet, with_secrets
 from envoi.settings.listing import entries_of
 from envoi.settings.places import host_of, is_kallithea, is_loopback
 from envoi.settings.readers import MisfitError
@@ -104,13 +104,12 @@ def _found(path: Path | None, env: Mapping[str, str]) -> Path | None:
 def _assembled(document: Layer, env: Mapping[str, str], place: _Place) -> Settings:
     environment = environment_layer(env, document)
     groups, unread = with_secrets(merged(document, environment), place.folder)
+    missing, dropped = unmet((document, environment), groups)
+    document.warnings += dropped
     reading = _read(_ordered(groups), place.folder)
     settings = _completed(reading, place)
     problems = (*document.problems, *environment.problems, *unread, *reading.problems)
-    demands = (*document.demands, *environment.demands)
-    problems += tuple(
-        demand.problem for demand in demands if demand.name not in groups.get(demand.group, {})
-    )
+    problems += missing
     problems += misfits_of(settings, {problem.where for problem in problems})
     if problems:
         raise SettingsError(problems)

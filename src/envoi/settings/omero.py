@@ -231,8 +231,14 @@ class _Taking:
         self._default(name, f"omero@{domain}")
 
     def _demand_sign_in(self) -> None:
-        auth = "omero.mail.smtp.auth"
+        auth, user = "omero.mail.smtp.auth", "omero.mail.username"
         if not self._read.get(auth):
+            if user in self._read:
+                expected = "omero.mail.password beside it"
+                problem = Problem(
+                    where=user, expected=expected, got="a name alone", hint="nobody signs in"
+                )
+                self._layer.demands.append(Demand("smtp", "password", problem, "username"))
             return
         for name in ("username", "password"):
             expected = f"omero.mail.{name} beside it"

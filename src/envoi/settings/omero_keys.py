@@ -55,7 +55,7 @@ SEEDS: tuple[Seed, ...] = (
     Seed("omero.mail.host", texts(places.host, "a host name or IP address"), "smtp.host",
          default="localhost"),
     Seed("omero.mail.port", _PORT, "smtp.port", default=25),
-    Seed("omero.mail.username", _TEXT, "smtp.username"),
+    Seed("omero.mail.username", _TEXT, "smtp.username", "without a password nobody signs in"),
     Seed("omero.mail.password", readers.secrets(), "smtp.password", is_secret=True),
     Seed("omero.mail.transport.protocol", readers.one_of(("smtp", "smtps"), {}), "smtp.tls",
          "smtps is TLS from the first byte", default="smtp"),
