@@ -114,7 +114,7 @@ _TABLE: dict[Fact, tuple[int, str]] = {
     Fact.DELIVERY_EXPIRED: (logging.WARNING, "{count} deliveries expired unsent"),
     Fact.DELIVERY_WAITING: (
         logging.WARNING,
-        "delivery {delivery} to {address} waits for the relay: {subject}",
+        "delivery {delivery} to {address} waits for the relay: {subject}: {text}",
     ),
     Fact.LEASE_LOST: (logging.WARNING, "delivery {delivery}: lease lost, verdict not recorded"),
     Fact.VERDICT_LOST: (

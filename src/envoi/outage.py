@@ -98,4 +98,5 @@ class Outage:
                     delivery=waiting.id,
                     address=waiting.address,
                     subject=waiting.subject,
+                    text=waiting.text,
                 )

@@ -117,6 +117,7 @@ def test_waiting_mail_is_told_of_in_pages(outbox):
     assert [waiting.id for waiting in (*first, *rest)] == [1, 2, 3]
     assert first[0].address == "user00000@example.org"
     assert first[0].subject == "Something happened"
+    assert first[0].text == "Hello\n"
 
 
 def skip(outbox, event_id, name, because):

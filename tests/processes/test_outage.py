@@ -51,6 +51,7 @@ def test_what_is_handed_over_waits_and_arrives_once_when_the_relay_is_back(site)
     [error] = downs(process)
     assert "ERROR" in error
     assert len(waits(process)) == 30
+    assert all("relay: Hi: Hello" in line for line in waits(process))
     assert process.log.count("works again") == 1
     assert known_trouble(site) == ()
 

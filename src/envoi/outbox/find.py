@@ -13,6 +13,9 @@ from envoi.outbox.claim import messages
 from envoi.outbox.filters import MAX_LIMIT, Page, Query, condition
 from envoi.seams import Row, Tx
 
+# As much as a line of the journal shows; a text may be 25 MB, and 200 of them are read at once.
+MAX_TOLD_CHARS = 2_000
+
 _COLUMNS = ", ".join(f"d.{name.strip()}" for name in st.DELIVERY_COLUMNS.split(","))
 _LISTED = f"""
     SELECT {_COLUMNS}, m.kind, m.subject, d.application, d.last_reply, m.date_ms, d.settled_at_ms,
@@ -112,11 +115,19 @@ class Stats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A delivery that waits for a relay in trouble."""
+    """A delivery that waits for a relay in trouble.
+
+    Args:
+        id: Row id.
+        address: Whom it goes to.
+        subject: Secrets masked.
+        text: The beginning of the text, at most `MAX_TOLD_CHARS`; secrets masked.
+    """
 
     id: int
     address: str
     subject: str
+    text: str
 
 
 def deliveries(tx: Tx, query: Query, page: Page | None = None) -> tuple[Listed, ...]:
@@ -197,16 +208,22 @@ def waiting(
 ) -> tuple[Waiting, ...]:
     """Return deliveries that are due and wait for a relay, oldest row first."""
     rows = tx.execute(
-        """SELECT d.id, d.address, m.subject
+        """SELECT d.id, d.address, m.subject, substr(m.text, 1, :told_chars)
         FROM envoi_delivery d JOIN envoi_message m ON m.id = d.message_id
         WHERE d.transport = :transport AND d.state IN ('queued', 'uncertain')
             AND d.due_at_ms <= :now_ms AND d.id > :after_id
         ORDER BY d.id LIMIT :limit""",
-        {"transport": transport, "now_ms": now_ms, "after_id": after_id, "limit": limit},
+        {
+            "transport": transport,
+            "now_ms": now_ms,
+            "after_id": after_id,
+            "limit": limit,
+            "told_chars": MAX_TOLD_CHARS,
+        },
     )
     return tuple(
-        Waiting(id=cast("int", row_id), address=str(address), subject=str(subject))
-        for row_id, address, subject in rows
+        Waiting(id=cast("int", row_id), address=str(address), subject=str(subject), text=str(text))
+        for row_id, address, subject, text in rows
     )
 
 
