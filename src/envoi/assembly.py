@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from envoi.core.beanrules import MASTER_SWITCH, PREFIXES
 from envoi.core.delivery import Patience
 from envoi.core.kind import Kind, Plain
 from envoi.core.message import Identity
@@ -115,7 +116,10 @@ class Parts:
     def sender_tables(self) -> tuple[tuple[Sender, ...], tuple[Problem, ...]]:
         """Return the senders as the files define them, and what is wrong with the others."""
         copied = self.sender_files.read()
-        layers = (self.catalogue.sender_tables(), copied.tables, self.settings.senders)
+        # Who runs OMERO finds these mails by the prefix that they always had.
+        is_omero = MASTER_SWITCH in self.settings.origin_of("delivery.enabled")
+        prefixes = PREFIXES if is_omero else {}
+        layers = (self.catalogue.sender_tables(), prefixes, copied.tables, self.settings.senders)
         senders, problems = read_senders(merged(layers), self.catalogue.kinds())
         problems = (*copied.problems, *problems)
         astray = [sender for sender in senders if sender.transport not in TRANSPORTS]

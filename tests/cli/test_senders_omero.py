@@ -130,3 +130,22 @@ def test_a_name_that_nobody_has_is_refused_with_the_nearest(home):
 
     assert ended.code != 0
     assert "newUserMailSender" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("sections", "prefix"),
+    [
+        ({"omero": {'"omero.mail.config"': True}}, "[OMERO]"),
+        ({"omero": {'"omero.mail.host"': "smtp.university.example"}}, "[OMERO]"),
+        (
+            {"omero": {'"omero.mail.config"': True}, "senders__server_up": {"prefix": "[Lab]"}},
+            "[Lab]",
+        ),
+        ({"application": {"prefix": "[Code]"}}, None),
+    ],
+    ids=["switch", "host", "own", "no-omero"],
+)
+def test_subjects_have_omeros_prefix_where_its_properties_are(home, sections, prefix):
+    home.set(outbox={"url": f"sqlite:///{home.folder}/envoi.db"}, **sections)
+
+    assert home.run("senders", "show", "ServerUpMailSender", "--json").json["prefix"] == prefix

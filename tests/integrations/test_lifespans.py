@@ -99,7 +99,10 @@ def test_an_application_that_cannot_start_is_not_told_to_be_up(mailer):
 def test_requests_pass_through(mailer):
     app = ServerLifespan(without_lifespan, mailer)
 
-    asyncio.run(app({"type": "http"}, None, None))
+    async def nothing(_message=None):
+        return {}
+
+    asyncio.run(app({"type": "http"}, nothing, nothing))
 
     assert subjects(mailer) == []
 

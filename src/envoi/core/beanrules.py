@@ -38,6 +38,11 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "newGroupMailSender": ("new_group",),
     "newCommentMailSender": ("new_comment", "new_comment_object"),
 }
+PREFIXES: Mapping[str, Mapping[str, Plain]] = {
+    name: {"prefix": PREFIX} for names in ALIASES.values() for name in names
+}
+# It is among the settings wherever one of OMERO's properties about mail is.
+MASTER_SWITCH = "omero.mail.config"
 # The same class, as other applications call it.
 _ALSO = {"Experimenter": "User", "ExperimenterGroup": "Group", "CommentAnnotation": "Comment"}
 # Beside the sender for objects, the one of the kind that says more.

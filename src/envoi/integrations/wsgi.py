@@ -14,12 +14,16 @@ Under any other server every process says for itself that it begins and ends:
 """
 
 import atexit
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from envoi.mailer import Mailer
 from envoi.serving import Server
 
 __all__ = ["ArbiterHooks", "announce"]
+
+# What gunicorn calls with its arbiter.
+Hook: TypeAlias = Callable[[object], None]
 
 # A worker that is recycled leaves its place empty for as long as its successor takes to import
 # the application.
@@ -39,7 +43,7 @@ class ArbiterHooks:
         """Say nothing yet."""
         self._server = Server(mailer, name=name, application=application)
 
-    def __iter__(self) -> Iterator[object]:
+    def __iter__(self) -> Iterator[Hook]:
         """Return both, for `when_ready, on_exit = ...`."""
         return iter((self.when_ready, self.on_exit))
 

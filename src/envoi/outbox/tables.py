@@ -315,13 +315,9 @@ membership = Table(
 Index("envoi_membership_user", membership.c.user_id)
 
 switch = Table(
-    "envoi_switch",
-    metadata,
-    Column("name", String(200), primary_key=True),
-    _text("value"),
-    _ms("changed_at_ms"),
-    _text("changed_by"),
-)
+    "envoi_switch", metadata,
+    _key("name", 200), _text("value"), _ms("changed_at_ms"), _text("changed_by"),
+)  # fmt: skip
 
 relay = Table(
     "envoi_relay", metadata,
@@ -361,16 +357,10 @@ Index(
 
 # Who used, or tried to use, what only an administrator may.
 audit = Table(
-    "envoi_audit",
-    metadata,
-    _id(),
-    _ms("at_ms"),
-    _text("made_by"),
-    _text("login"),
-    _text("action"),
-    _text("target"),
+    "envoi_audit", metadata,
+    _id(), _ms("at_ms"), _text("made_by"), _text("login"), _text("action"), _text("target"),
     _text("outcome"),
-)
+)  # fmt: skip
 
 # How much mail of a sender a person had in the window that runs, and how much was held back.
 limit = Table(
