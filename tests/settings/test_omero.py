@@ -280,6 +280,14 @@ def test_the_same_thing_set_twice_alike_is_fine():
     assert settings.smtp.port == 587
 
 
+def test_no_starttls_goes_with_our_tls_from_the_first_byte():
+    properties = {"omero.mail.config": True, "omero.mail.smtp.starttls.enable": False}
+
+    settings = omero(properties=properties, smtp={"tls": "tls", "port": 465})
+
+    assert settings.smtp.tls == "tls"
+
+
 def test_auth_without_anybody_to_sign_in_as_is_an_error():
     told = problems({"omero.mail.config": True, "omero.mail.smtp.auth": True})
 

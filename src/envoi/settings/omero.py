@@ -206,13 +206,20 @@ class _Taking:
         elif self._read.get(protocol) == "smtps":
             self._put(protocol, "tls")
         else:
-            self._put_or_default(upgrade, "starttls" if self._read.get(upgrade) else "none")
+            self._take_starttls(upgrade)
             return
         if self._read.get(upgrade):
             self._warn(upgrade, "false", "true", "TLS begins with the first byte already")
         fallback = "omero.mail.smtp.socketFactory.fallback"
         if self._read.get(fallback):
             self._warn(fallback, "false", "true", "TLS that fails is not replaced by clear text")
+
+    def _take_starttls(self, name: str) -> None:
+        ours = self._group("smtp").get("tls")
+        # No STARTTLS: a key of ours that says TLS from the first byte says so too.
+        is_alike = ours is not None and ours.value == "tls" and self._read.get(name) is False
+        if not is_alike:
+            self._put_or_default(name, "starttls" if self._read.get(name) else "none")
 
     def _take_from(self) -> None:
         name = "omero.mail.from"
