@@ -76,7 +76,8 @@ def key_of(name: str, tables: Mapping[str, object]) -> Key:
         return _property(name, tables)
     owner, _, last = rest.rpartition(".")
     if section == "senders" and owner and last:
-        return Key(name=name, path=("senders", owner, last), reader=_ANYTHING)
+        reader = readers.booleans() if last == "enabled" else _ANYTHING
+        return Key(name=name, path=("senders", owner, last), reader=reader)
     if section == "application" and (problem := application_problem(name, owner or MAIN)):
         raise SettingsError((problem,))
     if section not in SECTIONS or last not in names_of(section) or (
