@@ -118,7 +118,7 @@ class Parts:
         copied = self.sender_files.read()
         # Who runs OMERO finds these mails by the prefix that they always had.
         is_omero = MASTER_SWITCH in self.settings.origin_of("delivery.enabled")
-        prefixes = PREFIXES if is_omero else {}
+        prefixes: Mapping[str, Mapping[str, Plain]] = PREFIXES if is_omero else {}
         layers = (self.catalogue.sender_tables(), prefixes, copied.tables, self.settings.senders)
         senders, problems = read_senders(merged(layers), self.catalogue.kinds())
         problems = (*copied.problems, *problems)
