@@ -86,7 +86,7 @@ class _Offer:
     """
 
     store: Callable[[Tx], Walked]
-    form: Mapping[str, Plain]
+    form: Mapping[str, Mapping[str, Plain]]
     kind: str
     shown: str
     key: str
@@ -201,6 +201,8 @@ class Mailer:
             return self._not_reported(error, "it happened while an error was reported")
         try:
             with self._reporting:
+                if self._reporting.is_repeated(error):
+                    return Receipt(stored=Stored.NOT_WANTED, because="it was reported just now")
                 event = self._reporting.event(error, request, application, release)
                 return self.notify(event)
         except Exception as err:  # noqa: BLE001 # the caller has an error of his own to care for
@@ -322,7 +324,7 @@ class Mailer:
             self._not_stored(offer, err)
 
     def _spool(self, offer: _Offer, err: Exception) -> Receipt:
-        path = self.parts.spool.keep(offer.form)
+        path = self.parts.spool.keep(_dated(offer.form, self.parts.clock()))
         self.parts.journal.note(Fact.EVENT_SPOOLED, kind=offer.kind, path=path, because=err)
         self._background.nudge()
         return Receipt(stored=Stored.SPOOLED, because=str(err))
@@ -375,3 +377,11 @@ def _receipt(walked: Walked) -> Receipt:
         skipped=len(walked.skipped),
         because=walked.because,
     )
+
+
+def _dated(form: Mapping[str, Mapping[str, Plain]], now_ms: int) -> dict[str, Plain]:
+    # A reset link's lifetime counts from now, however long the file lies there.
+    return {
+        what: {**table, "occurred_at_ms": table["occurred_at_ms"] or now_ms}
+        for what, table in form.items()
+    }

@@ -16,6 +16,10 @@ from envoi.directory.addressed import Addressed
 from envoi.seams import Directory
 from envoi.witness import Witness
 
+# Within this one exception is reported once, whoever hands it over.
+REPEATED_MS = 1_000
+_MARK = "_envoi_reported_at_ms"
+
 
 class Reporting:
     """Reports over an application's parts.
@@ -49,6 +53,17 @@ class Reporting:
     def __exit__(self, *_: object) -> None:
         """End it."""
         self._here.is_under_way = False
+
+    def is_repeated(self, error: BaseException) -> bool:
+        """Whether somebody reported this very exception a moment ago, and note that it is now.
+
+        A framework logs what a middleware sees as well. Not for ever: some programs raise one
+        object again and again.
+        """
+        marks: dict[str, object] = vars(error)
+        before, now_ms = marks.get(_MARK), self._parts.clock()
+        marks[_MARK] = now_ms
+        return isinstance(before, int) and abs(now_ms - before) < REPEATED_MS
 
     def event(
         self, error: BaseException, request: Request | None, application: str, release: str

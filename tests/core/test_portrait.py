@@ -131,7 +131,7 @@ def test_what_is_huge_is_cut(value):
 
 
 def test_what_contains_itself_has_an_end():
-    value = []
+    value: list[object] = []
     value.append(value)
 
     assert portrait(value) == "[[[[...]]]]"

@@ -1,0 +1,74 @@
+"""This room reports what an ASGI application raises; the application answers as it always did."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from envoi.integrations.requests import FORM_TYPE, of_scope
+from envoi.mailer import Mailer
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class ReportErrors:
+    """An ASGI application that reports what another one raises, and raises it again.
+
+    Args:
+        app: The application.
+        mailer: Tells `errors.to`.
+        release: Version of the application.
+        user_of: Who is signed in, by the scope.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        mailer: Mailer,
+        *,
+        release: str = "",
+        user_of: Callable[[Scope], str] = lambda _: "",
+    ) -> None:
+        """Hold what was given."""
+        self._app = app
+        self._mailer = mailer
+        self._release = release
+        self._user_of = user_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; other kinds of scopes pass by."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = bytearray()
+        try:
+            await self._app(scope, self._kept(scope, receive, body), send)
+        except Exception as err:
+            # In a thread: storing waits for a disk, and the loop has other requests.
+            await asyncio.to_thread(self._report, err, scope, bytes(body))
+            raise
+
+    def _kept(self, scope: Scope, receive: Receive, body: bytearray) -> Receive:
+        errors = self._mailer.parts.settings.errors
+        kinds = [value for name, value in scope.get("headers") or () if name == b"content-type"]
+        if not errors.dump_request or not any(FORM_TYPE.encode() in kind for kind in kinds):
+            return receive
+        room = errors.dump_request_size
+
+        async def receive_and_keep() -> Message:
+            message = await receive()
+            part = message.get("body") or b""
+            body.extend(part[: max(room - len(body), 0)])
+            return message
+
+        return receive_and_keep
+
+    def _report(self, error: Exception, scope: Scope, body: bytes) -> None:
+        try:
+            user = self._user_of(scope)
+        except Exception:  # noqa: BLE001 # the application's own, and it has failed once already
+            user = ""
+        self._mailer.report(error, of_scope(scope, user, body), release=self._release)
