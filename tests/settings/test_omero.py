@@ -419,8 +419,10 @@ def test_references_are_expanded(properties, expected):
          "omero.mail.password is a secret"),
         ({"omero.mail.username": "${omero.qa.feedback}" * 100, "omero.qa.feedback": "x" * 9000},
          "longer than 10000 characters"),
+        ({"omero.mail.username": "${omero.qa.feedback}" * 100_000, "omero.qa.feedback": "x" * 9000},
+         "longer than 10000 characters"),
     ],
-    ids=["itself", "circle", "unknown", "secret", "endless"],
+    ids=["itself", "circle", "unknown", "secret", "endless", "a bomb"],
 )  # fmt: skip
 def test_references_that_lead_nowhere_good_are_refused(properties, told):
     found = "\n".join(problems(properties))

@@ -38,9 +38,9 @@ class Expansion:
     def _text(self, name: str, path: tuple[str, ...]) -> str:
         if name not in self._known:
             raw = as_text(self._given.get(name, BY_NAME[name].default))
-            text = _REFERENCE.sub(lambda found: self._referred(found[1], path), raw)
-            if len(text) > MAX_CHARS:
-                raise MisfitError(f"expanded it is longer than {MAX_CHARS} characters")
+            # Before as well: many references to a long value would fill the memory first.
+            text = _within(raw)
+            text = _within(_REFERENCE.sub(lambda found: self._referred(found[1], path), text))
             self._known[name] = text
         return self._known[name]
 
@@ -53,3 +53,9 @@ class Expansion:
         if seed.is_secret:
             raise MisfitError(f"{name} is a secret and stands in no other value")
         return self._text(name, (*path, name))
+
+
+def _within(text: str) -> str:
+    if len(text) > MAX_CHARS:
+        raise MisfitError(f"it is longer than {MAX_CHARS} characters when it is expanded")
+    return text
