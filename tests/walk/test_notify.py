@@ -512,3 +512,17 @@ def everything_stored(mailer):
         rows = [row for table in tables for row in tx.execute(f"SELECT * FROM envoi_{table}", {})]
     # A driver's row shortens long values in its own repr.
     return repr([tuple(row) for row in rows])
+
+
+def test_the_lifetime_of_what_is_spooled_counts_from_then(make_mailer, tmp_path):
+    mailer = make_mailer(outbox={"url": f"sqlite:///{tmp_path / 'no' / 'such.db'}"})
+    mailer.parts.clock = lambda: 7
+    to = (Mailbox(parse_address("bob@example.test")),)
+    mail = ReadyMail(to=to, subject="Hi", text="Hello")
+
+    notify_review(mailer)
+    mailer.send(mail)
+    mailer.send(replace(mail, occurred_at_ms=5))
+
+    forms = [next(iter(entry.form.values())) for entry in mailer.parts.spool.take()]
+    assert [form["occurred_at_ms"] for form in forms] == [7, 7, 5]
