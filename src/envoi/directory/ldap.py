@@ -12,12 +12,19 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
 
 from envoi.core.people import Address, Person
 from envoi.core.problem import Problem
-from envoi.directory.ldap_people import SMALL_DIGITS, Group, Known, dn_key, group_of, known_of
-from envoi.directory.ldap_talk import NO_ATTRIBUTES, Conversation, Entry, LdapServer, escaped
+from envoi.directory.ldap_people import (
+    SMALL_DIGITS,
+    Group,
+    Known,
+    dn_key,
+    first_part,
+    group_of,
+    known_of,
+)
+from envoi.directory.ldap_talk import NO_ATTRIBUTES, Conversation, LdapServer, escaped
 from envoi.directory.proposing import address_texts, usable
 from envoi.directory.records import MAX_ID, GroupRecord
 from envoi.directory.source import Source
@@ -27,12 +34,10 @@ from envoi.errors import DirectoryError
 from envoi.seams import Tx
 from envoi.settings import LdapSettings
 
-_Search: TypeAlias = Callable[[str, Sequence[str]], Iterable[Entry]]
-
 # So many names in one filter; servers limit its length.
 _NAMES = 100
-# Above so many members the list of everybody is cheaper than reading each entry.
-_FEW = 50
+# Above so many members the list of everybody is cheaper than asking for them by name.
+_FEW = 1_000
 
 
 def ldap_source(url: str, settings: LdapSettings) -> Source:
@@ -57,7 +62,7 @@ def ldap_source(url: str, settings: LdapSettings) -> Source:
 
 
 def _misfits(tables: "LdapTables", settings: LdapSettings) -> Iterable[Problem]:
-    if not tables.count_everyone():
+    if not tables.everyone(-1, 1):
         got = f"nobody below {settings.base}"
         hint = "check ldap.base and ldap.login, and what ldap.bind_dn may read"
         yield Problem(where="ldap.users", expected="users", got=got, hint=hint)
@@ -67,10 +72,11 @@ def _misfits(tables: "LdapTables", settings: LdapSettings) -> Iterable[Problem]:
 
 
 class Kept:
-    """The list of everybody, for a while."""
+    """The list of everybody, for a while; `size` tells how many were on the last one."""
 
     def __init__(self, keep_s: float) -> None:
         """Keep nothing yet."""
+        self.size: int | None = None
         self._keep_s = keep_s
         self._until = 0.0
         self._everybody: dict[int, Known] = {}
@@ -82,7 +88,7 @@ class Kept:
             loaded = sorted(load(), key=lambda known: known.number)
             # Another thread sees the old list or the new one, never a half.
             self._everybody = found = {known.number: known for known in loaded}
-            self._until = now + self._keep_s
+            self._until, self.size = now + self._keep_s, len(found)
             return found
         return self._everybody
 
@@ -117,8 +123,12 @@ class LdapTables:
         return _next(self._member_ids(group_id), after, limit)
 
     def count_everyone(self) -> int:
-        """Return how many users there are."""
-        return len(self._everybody())
+        """Return how many users there are, or were when last they were listed.
+
+        Before that it is not known, and as many as there can be: who only wants to know whether
+        they are many must not wait until they are counted one by one.
+        """
+        return MAX_ID if self._kept.size is None else self._kept.size
 
     def count_admins(self) -> int:
         """Return how many administrators there are."""
@@ -126,7 +136,10 @@ class LdapTables:
 
     def count_members(self, group_ids: Collection[int]) -> int:
         """Return how many memberships these groups have together."""
-        return sum(len(self._member_ids(group_id)) for group_id in group_ids)
+        if self._settings.member_of:
+            return sum(len(self._member_ids(group_id)) for group_id in group_ids)
+        groups = [self._groups[group_id] for group_id in group_ids]
+        return sum(len(group.entries) + len(group.logins) for group in groups)
 
     def peopled(self, group_ids: Collection[int]) -> Collection[int]:
         """Return those of the groups that have a member."""
@@ -225,15 +238,16 @@ class LdapTables:
         return self._asked_users(_any(attribute, texts))
 
     def _asked_users(self, wheres: Iterable[str]) -> list[Known]:
-        return [known for where in wheres for known in self._taken(where, self._talk.search)]
+        return [known for where in wheres for known in self._taken(where)]
 
-    def _taken(self, where: str, search: _Search) -> list[Known]:
+    def _taken(self, where: str) -> list[Known]:
         settings = self._settings
-        entries = list(search(f"(&{settings.users}{where})", self._attributes))
+        entries = list(self._talk.search(f"(&{settings.users}{where})", self._attributes))
         inactive = frozenset[str]()
         if entries and settings.inactive:
             asked = f"(&{settings.users}{where}{settings.inactive})"
-            inactive = frozenset(dn_key(one.dn) for one in search(asked, NO_ATTRIBUTES))
+            gone = self._talk.search(asked, NO_ATTRIBUTES)
+            inactive = frozenset(dn_key(entry.dn) for entry in gone)
         admins = self._admin_keys() if entries else ()
         people = (known_of(entry, settings, inactive, admins) for entry in entries)
         found = [known for known in people if known]
@@ -299,15 +313,22 @@ class LdapTables:
             return self._named(self._settings.member_of, [group.dn])
         by_login = self._named(self._settings.login, group.logins)
         if len(group.entries) > _FEW:
-            everybody = self._everybody().values()
-            return [*by_login, *(known for known in everybody if known.dn in group.entries)]
-        return [*by_login, *(known for dn in group.entries.values() for known in self._at(dn))]
+            by_entry: Iterable[Known] = self._everybody().values()
+        else:
+            by_entry = self._called(group.entries.values())
+        return [*by_login, *(known for known in by_entry if known.dn in group.entries)]
 
-    def _at(self, dn: str) -> list[Known]:
-        # A group may have members of any sort, users elsewhere and other groups among them.
-        if not dn_key(dn).endswith(dn_key(self._settings.base)):
-            return []
-        return self._taken("", lambda where, asked: self._talk.entry(dn, where, asked))
+    def _called(self, dns: Iterable[str]) -> list[Known]:
+        # The first part of an entry's name is one of its attributes. Whoever shares it and lies
+        # elsewhere is sorted out by the whole name.
+        by_attribute: dict[str, list[str]] = {}
+        for attribute, value in filter(None, map(first_part, dns)):
+            by_attribute.setdefault(attribute, []).append(value)
+        return [
+            known
+            for attribute, values in by_attribute.items()
+            for known in self._named(attribute, values)
+        ]
 
 
 def _any(attribute: str, texts: Collection[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """This room says what is used of a connection to an LDAP server."""
 
-from collections.abc import Mapping, Sequence
 from socket import socket
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,11 +16,6 @@ class Line(Protocol):
     @property
     def server(self) -> "Server":
         """Where it leads."""
-        ...
-
-    @property
-    def response(self) -> Sequence[Mapping[str, object]] | None:
-        """What was found."""
         ...
 
     @property
@@ -43,10 +37,4 @@ class Line(Protocol):
 
     def unbind(self) -> object:
         """Leave."""
-        ...
-
-    def search(
-        self, search_base: str, search_filter: str, search_scope: str, *, attributes: list[str]
-    ) -> object:
-        """Search; what is found is `response`."""
         ...

@@ -23,6 +23,8 @@ from envoi.settings import LdapSettings
 SMALL_DIGITS = 11
 _LEAST = 10**17
 # RFC 4514 lets spaces stand around what parts a name; one behind a backslash belongs to a value.
+_FIRST_PART = re.compile(r" *([A-Za-z][A-Za-z0-9-]*|[0-9.]+) *= *((?:\\.|[^,+\\])*)")
+_ESCAPED = re.compile(rb"\\(?:([0-9A-Fa-f]{2})|(.))")
 _AROUND_MARKS = re.compile(r"(?<!\\) *([,+=]) *")
 
 
@@ -141,6 +143,23 @@ def dn_key(dn: str) -> str:
     'uid=ann,ou=people'
     """
     return login_key(_AROUND_MARKS.sub(r"\1", dn.strip()))
+
+
+def first_part(dn: str) -> tuple[str, str] | None:
+    r"""Return the attribute and the value that an entry's name begins with; None when it is none.
+
+    >>> first_part("cn=Lee\\, Ann,o=x"), first_part("cn=\\C3\\84nne+ou=a,o=x")
+    (('cn', 'Lee, Ann'), ('cn', '\xc4nne'))
+    """
+    found = _FIRST_PART.match(dn)
+    if not found:
+        return None
+    value = _ESCAPED.sub(_meant, found[2].strip().encode())
+    return found[1], value.decode("utf-8", "replace")
+
+
+def _meant(escape: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(escape[1].decode()) if escape[1] else escape[2]
 
 
 def _id_in(entry: Entry, attribute: str) -> bytes:

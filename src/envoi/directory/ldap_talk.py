@@ -181,17 +181,6 @@ class Conversation:
         )
         yield from _entries(cast("Iterator[Mapping[str, object]]", told))
 
-    def entry(self, dn: str, where: str, attributes: Sequence[str]) -> Iterator[Entry]:
-        """Read the entry of that name if the filter fits it."""
-        from ldap3 import BASE  # noqa: PLC0415 # an extra
-        from ldap3.core.exceptions import LDAPNoSuchObjectResult  # noqa: PLC0415 # same
-
-        try:
-            self._connection.search(dn, where, BASE, attributes=list(attributes))
-        except LDAPNoSuchObjectResult:
-            return
-        yield from _entries(self._connection.response or ())
-
 
 def escaped(text: str) -> str:
     r"""Return a text as it stands in a filter, where it can mean nothing but itself (RFC 4515).
@@ -206,7 +195,7 @@ _ESCAPES = {letter: f"\\{ord(letter):02x}" for letter in "*()\\\x00"}
 
 
 def _entries(
-    told: Iterator[Mapping[str, object]] | Sequence[Mapping[str, object]],
+    told: Iterator[Mapping[str, object]],
 ) -> Iterator[Entry]:
     for one in told:
         if one.get("type") == "searchResEntry":  # else a referral, which is not followed
