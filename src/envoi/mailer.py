@@ -9,7 +9,6 @@ caller's transaction, because an application's own action must not fail on accou
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -29,48 +28,15 @@ from envoi.journal import Fact
 from envoi.outbox.relay import CAPTURE
 from envoi.outbox.store import Outbox
 from envoi.outbox.tx import CallerTx
-from envoi.reporting import Reporting
+from envoi.receipt import Receipt, Stored
+from envoi.reporting import WAIT_S, Reporting
 from envoi.seams import Carrier, Tx
 from envoi.settings import Settings, load
 from envoi.walk import Walk
 from envoi.walked import Walked, report
 from envoi.worker import DEFAULT_TRANSPORT, Post, Worker, worker_name
 
-
-class Stored(StrEnum):
-    """What became of an event that was handed over."""
-
-    STORED = "stored"  # with its deliveries, in the caller's or in our own transaction
-    ROUTING = "routing"  # stored alone; a worker finds its recipients after the commit
-    REPEATED = "repeated"  # its key was stored before; nothing new was written
-    AFTER_COMMIT = "after commit"  # the outbox is another database: stored when yours commits
-    SPOOLED = "spooled"  # the outbox cannot be reached; the next worker takes it from the spool
-    NOT_STORED = "not stored"  # see `because`; the journal holds it at ERROR
-    NOT_WANTED = "not wanted"  # a report that the settings want nobody to read; see `because`
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """The answer to a notify or send.
-
-    Args:
-        stored: What became of it.
-        event_id: Row id for `envoi explain`; 0 when there is no row yet.
-        deliveries: How many people will get mail; 0 while routing is still to come.
-        skipped: How many were considered and get none.
-        because: Why it is not (yet) stored, or why nobody is concerned.
-    """
-
-    stored: Stored
-    event_id: int = 0
-    deliveries: int = 0
-    skipped: int = 0
-    because: str = ""
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether the event is or will be in the outbox without anybody's help."""
-        return self.stored not in {Stored.NOT_STORED, Stored.NOT_WANTED}
+__all__ = ["Mailer", "Receipt", "Stored"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +150,7 @@ class Mailer:
         *,
         application: str = "main",
         release: str = "",
+        wait_s: float = WAIT_S,
     ) -> Receipt:
         """Tell the addresses of `errors.to` of an error; never raises, never joins a transaction.
 
@@ -192,6 +159,8 @@ class Mailer:
             request: The request that met it; None outside of one.
             application: Whose error.
             release: Version of the application; may be empty.
+            wait_s: How long to wait until it is stored, in seconds; after that it is stored
+                behind the caller's back, and the receipt says so. Default 0.02.
         """
         refusal = self._reporting.refusal
         if refusal:
@@ -204,7 +173,7 @@ class Mailer:
                 if self._reporting.is_repeated(error):
                     return Receipt(stored=Stored.NOT_WANTED, because="it was reported just now")
                 event = self._reporting.event(error, request, application, release)
-                return self.notify(event)
+            return self._hand_over_report(error, event, wait_s)
         except Exception as err:  # noqa: BLE001 # the caller has an error of his own to care for
             return self._not_reported(error, f"{type(err).__name__}: {err}")
 
@@ -217,7 +186,8 @@ class Mailer:
         self._background.stop()
 
     def close(self) -> None:
-        """Stop and close every database connection."""
+        """Stop and close every database connection; reports that are under way are stored."""
+        self._reporting.finish()
         self.stop()
         self.parts.close()
 
@@ -291,7 +261,7 @@ class Mailer:
         except OutboxUnavailableError as err:
             if not may_spool:
                 raise
-            return self._spool(offer, err)
+            return self._spool(offer.form, offer.kind, err)
         self._tell_of(offer, walked)
         return _receipt(walked)
 
@@ -323,11 +293,28 @@ class Mailer:
         except Exception as err:  # noqa: BLE001 # see above
             self._not_stored(offer, err)
 
-    def _spool(self, offer: _Offer, err: Exception) -> Receipt:
-        path = self.parts.spool.keep(_dated(offer.form, self.parts.clock()))
-        self.parts.journal.note(Fact.EVENT_SPOOLED, kind=offer.kind, path=path, because=err)
+    def _spool(
+        self, form: Mapping[str, Mapping[str, Plain]], kind: str, because: object
+    ) -> Receipt:
+        path = self.parts.spool.keep(_dated(form, self.parts.clock()))
+        self.parts.journal.note(Fact.EVENT_SPOOLED, kind=kind, path=path, because=because)
         self._background.nudge()
-        return Receipt(stored=Stored.SPOOLED, because=str(err))
+        return Receipt(stored=Stored.SPOOLED, because=str(because))
+
+    def _hand_over_report(self, error: BaseException, event: Event, wait_s: float) -> Receipt:
+        receipts: list[Receipt] = []
+
+        def keep() -> None:
+            try:
+                receipts.append(self.notify(event))
+            except Exception as err:  # noqa: BLE001 # nobody is there to hear of it
+                receipts.append(self._not_reported(error, f"{type(err).__name__}: {err}"))
+
+        if not self._reporting.hand_over(keep, wait_s):
+            form = {"event": forms.event_form(event)}
+            return self._spool(form, event.kind, "too many reports are being stored")
+        because = "the outbox is busy; stored in a moment"
+        return receipts[0] if receipts else Receipt(stored=Stored.UNDER_WAY, because=because)
 
     def _not_reported(self, error: BaseException, because: str) -> Receipt:
         # Its type alone: what an error says may be secret, and saying it may fail.

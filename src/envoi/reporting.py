@@ -5,8 +5,9 @@ the request is broken, or is the cause. It never raises and never reports itself
 """
 
 import platform
+from collections.abc import Callable
 from dataclasses import replace
-from threading import local
+from threading import BoundedSemaphore, Lock, Thread, local
 
 from envoi.assembly import Parts
 from envoi.core.event import Event
@@ -16,6 +17,11 @@ from envoi.directory.addressed import Addressed
 from envoi.seams import Directory
 from envoi.witness import Witness
 
+# The request that met an error waits this long for its report to be stored; a database that is
+# busy, or is the error, may take far longer.
+WAIT_S = 0.02
+# More at once are spooled: a thread each, and each may wait for the database.
+MAX_UNDER_WAY = 16
 # Within this one exception is reported once, whoever hands it over.
 REPEATED_MS = 1_000
 _MARK = "_envoi_reported_at_ms"
@@ -32,6 +38,9 @@ class Reporting:
         """Hold the parts."""
         self._parts = parts
         self._here = local()
+        self._room = BoundedSemaphore(MAX_UNDER_WAY)
+        self._lock = Lock()
+        self._threads: set[Thread] = set()
 
     @property
     def refusal(self) -> str:
@@ -53,6 +62,42 @@ class Reporting:
     def __exit__(self, *_: object) -> None:
         """End it."""
         self._here.is_under_way = False
+
+    def hand_over(self, keep: Callable[[], None], wait_s: float) -> bool:
+        """Run what stores a report in a thread of its own; whether it was begun.
+
+        The process does not end before it is done.
+
+        Args:
+            keep: Raises nothing.
+            wait_s: How long to wait for its end.
+        """
+        if not self._room.acquire(blocking=False):
+            return False
+        thread = Thread(target=self._run, args=(keep,), name="envoi-report")
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is ending, or no thread is to be had
+            self._run(keep)
+            return True
+        with self._lock:
+            self._threads = {one for one in self._threads if one.is_alive()} | {thread}
+        thread.join(wait_s)
+        return True
+
+    def finish(self) -> None:
+        """Wait until every report that is under way is stored."""
+        with self._lock:
+            threads, self._threads = self._threads, set()
+        for thread in threads:
+            thread.join()
+
+    def _run(self, keep: Callable[[], None]) -> None:
+        try:
+            with self:
+                keep()
+        finally:
+            self._room.release()
 
     def is_repeated(self, error: BaseException) -> bool:
         """Whether somebody reported this very exception a moment ago, and note that it is now.

@@ -12,7 +12,7 @@ def site(home):
     home.run("db", "upgrade")
     mailer = Mailer.from_file(home.config)
     for error in (LookupError("page 1"), LookupError("page 2"), LookupError("page 3"), OSError()):
-        mailer.report(error)
+        mailer.report(error, wait_s=60)
     mailer.close()
     return home
 

@@ -34,6 +34,7 @@ def mailer(sqlite_url, tmp_path):
 
 
 def mails(mailer):
+    mailer.close()  # what is being stored is stored then
     with mailer.outbox.reading() as tx:
         return [
             {"subject": subject, "text": text}
@@ -236,6 +237,7 @@ class TestLogging:
         except KeyError as err:
             log.exception("no page")
             receipt = mailer.report(err)
+        mailer.close()
 
         assert receipt.because == "it was reported just now"
         with mailer.outbox.reading() as tx:

@@ -91,7 +91,7 @@ def test_application_and_error_mail_go_by_tls_and_sign_in(open_site, authority):
     with HonestRelay(tls="tls", context=context, **LOGIN) as relay:
         mailer = open_site(GMAIL.format(port=relay.port, ca_file=ca_file))
         mailer.notify(INVITED, strict=True)
-        mailer.report(crash())
+        mailer.report(crash(), wait_s=60)
         deliver(mailer)
         accepted = relay.accepted
 
@@ -119,7 +119,7 @@ def test_a_password_that_the_relay_refuses_loses_neither(open_site, authority):
     with FaultyRelay(traits) as relay:
         mailer = open_site(GMAIL.format(port=relay.port, ca_file=ca_file))
         mailer.notify(INVITED, strict=True)
-        mailer.report(crash())
+        mailer.report(crash(), wait_s=60)
         deliver(mailer)
 
         assert relay.kept == []
@@ -131,7 +131,7 @@ def test_without_a_relay_the_application_starts_and_error_mail_is_held_and_logge
 ):
     mailer = open_site("smtp_server =")
 
-    receipt = mailer.report(crash())
+    receipt = mailer.report(crash(), wait_s=60)
 
     assert (receipt.stored, receipt.deliveries) == (Stored.STORED, 2)
     assert states(mailer) == ["held"] * 2
@@ -142,7 +142,7 @@ def test_without_a_relay_the_application_starts_and_error_mail_is_held_and_logge
 def test_with_debug_no_error_is_mailed(open_site):
     mailer = open_site("smtp_server =", debug=True)
 
-    receipt = mailer.report(crash())
+    receipt = mailer.report(crash(), wait_s=60)
 
     assert (receipt.stored, receipt.because) == (Stored.NOT_WANTED, "errors.enabled is false")
     assert not receipt.is_kept

@@ -62,7 +62,7 @@ def stand(mailer, standing):
 
 def test_the_first_says_that_it_is_new_and_later_ones_how_many(mailer):
     for number in range(10):
-        mailer.report(crash(f"page {number} is gone"), REQUEST)
+        mailer.report(crash(f"page {number} is gone"), REQUEST, wait_s=60)
 
     assert subjects(mailer) == [
         "Oops: LookupError: page 0 is gone (POST /pages/7, NEW)",
@@ -76,9 +76,9 @@ def test_the_first_says_that_it_is_new_and_later_ones_how_many(mailer):
 
 def test_one_that_is_not_mailed_is_counted_and_leaves_nothing_else(mailer):
     for _ in range(2):
-        mailer.report(crash())
+        mailer.report(crash(), wait_s=60)
 
-    receipt = mailer.report(crash())
+    receipt = mailer.report(crash(), wait_s=60)
 
     assert (receipt.stored, receipt.event_id, receipt.deliveries) == (Stored.STORED, 0, 0)
     assert "number 3 of its window is counted" in receipt.because
@@ -88,7 +88,7 @@ def test_one_that_is_not_mailed_is_counted_and_leaves_nothing_else(mailer):
 
 def test_at_the_end_of_its_window_one_mail_counts_the_rest(mailer, clock):
     for _ in range(7):
-        mailer.report(crash("page 7 is gone"))
+        mailer.report(crash("page 7 is gone"), wait_s=60)
     look(mailer)
     before = len(subjects(mailer))
 
@@ -101,7 +101,7 @@ def test_at_the_end_of_its_window_one_mail_counts_the_rest(mailer, clock):
 
 
 def test_a_window_in_which_all_were_mailed_ends_without_a_word(mailer, clock):
-    mailer.report(crash())
+    mailer.report(crash(), wait_s=60)
 
     clock.now_ms += WINDOW_MS
     look(mailer)
@@ -112,7 +112,7 @@ def test_a_window_in_which_all_were_mailed_ends_without_a_word(mailer, clock):
 
 def test_closing_mail_stands_in_the_incidents_thread(mailer, clock):
     for _ in range(3):
-        mailer.report(crash())
+        mailer.report(crash(), wait_s=60)
     clock.now_ms += WINDOW_MS
     look(mailer)
 
@@ -122,20 +122,20 @@ def test_closing_mail_stands_in_the_incidents_thread(mailer, clock):
 
 
 def test_what_was_resolved_and_comes_back_says_so(mailer):
-    mailer.report(crash())
+    mailer.report(crash(), wait_s=60)
     stand(mailer, Standing.RESOLVED)
 
-    mailer.report(crash())
+    mailer.report(crash(), wait_s=60)
 
     assert subjects(mailer)[-1] == "Oops: LookupError: 7 is gone (REGRESSED)"
     assert known(mailer)[0].standing is Standing.OPEN
 
 
 def test_what_is_muted_is_never_mailed_and_its_window_ends_silently(mailer, clock):
-    mailer.report(crash())
+    mailer.report(crash(), wait_s=60)
     stand(mailer, Standing.MUTED)
 
-    receipts = [mailer.report(crash()) for _ in range(5)]
+    receipts = [mailer.report(crash(), wait_s=60) for _ in range(5)]
     clock.now_ms += WINDOW_MS
     look(mailer)
 
@@ -146,7 +146,7 @@ def test_what_is_muted_is_never_mailed_and_its_window_ends_silently(mailer, cloc
 
 def test_very_many_different_errors_are_mailed_to_a_limit_and_all_are_counted(mailer):
     for number in range(30):
-        mailer.report(crash(f"{chr(97 + number % 26) * (number + 3)} is gone"))
+        mailer.report(crash(f"{chr(97 + number % 26) * (number + 3)} is gone"), wait_s=60)
 
     assert len(subjects(mailer)) == 20
     assert len(known(mailer)) == 30
@@ -154,7 +154,7 @@ def test_very_many_different_errors_are_mailed_to_a_limit_and_all_are_counted(ma
 
 def test_many_threads_count_exactly(mailer):
     with ThreadPoolExecutor(8) as pool:
-        receipts = list(pool.map(lambda _: mailer.report(crash()), range(64)))
+        receipts = list(pool.map(lambda _: mailer.report(crash(), wait_s=60), range(64)))
 
     assert {receipt.stored for receipt in receipts} <= {Stored.STORED, Stored.ROUTING}
     [incident] = known(mailer)
@@ -166,7 +166,7 @@ def test_many_threads_count_exactly(mailer):
 def test_a_report_that_cannot_be_stored_is_not_counted(mailer, monkeypatch):
     monkeypatch.setattr(mailer.walk, "_put_event", lambda *_, **__: 1 // 0)
 
-    receipt = mailer.report(crash())
+    receipt = mailer.report(crash(), wait_s=60)
 
     assert receipt.stored is Stored.NOT_STORED
     assert known(mailer) == ()

@@ -1,5 +1,7 @@
 """Errors become mail: to whom, from whom, under which subject, and never at the caller's cost."""
 
+import threading
+
 import pytest
 
 from envoi import Event, Request, Stored
@@ -7,6 +9,8 @@ from envoi.directory.records import UserDraft
 from envoi.outbox.explain import explain_event
 from envoi.outbox.filters import Query
 from envoi.outbox.find import deliveries
+from envoi.outbox.incidents import incidents
+from envoi.reporting import MAX_UNDER_WAY
 from tests.walk.people import add_users
 
 TO = ["ops@example.test", "dev@localhost"]
@@ -45,7 +49,7 @@ def told(mailer):
 def test_each_address_gets_one_mail_from_and_with_the_words_of_the_settings(reporter, faulty_relay):
     mailer = reporter()
 
-    mailer.report(crash(), REQUEST, release="5.6.10")
+    mailer.report(crash(), REQUEST, release="5.6.10", wait_s=60)
     deliver(mailer)
 
     mails = [kept.message for kept in faulty_relay.kept]
@@ -62,7 +66,7 @@ def test_each_address_gets_one_mail_from_and_with_the_words_of_the_settings(repo
 def test_the_cause_stands_first_in_both_parts(reporter, faulty_relay):
     mailer = reporter()
 
-    mailer.report(crash(), REQUEST, release="5.6.10")
+    mailer.report(crash(), REQUEST, release="5.6.10", wait_s=60)
     deliver(mailer)
 
     mail = faulty_relay.kept[0].message
@@ -81,7 +85,7 @@ def test_equal_errors_stand_in_one_thread_and_others_do_not(reporter, faulty_rel
     mailer = reporter(to=["ops@example.test"])
 
     for message in ("page 7 is gone", "page 8 is gone", "no such user"):
-        mailer.report(crash(message))
+        mailer.report(crash(message), wait_s=60)
     deliver(mailer)
 
     mails = [kept.message for kept in faulty_relay.kept]
@@ -93,7 +97,7 @@ def test_without_a_sender_of_its_own_it_comes_from_the_application(make_mailer, 
     smtp = {"host": "127.0.0.1", "port": faulty_relay.port}
     mailer = make_mailer(smtp=smtp, errors={"to": ["ops@example.test"]})
 
-    mailer.report(crash())
+    mailer.report(crash(), wait_s=60)
     deliver(mailer)
 
     assert faulty_relay.kept[0].message["From"] == "Code <noreply@example.test>"
@@ -109,7 +113,7 @@ def test_without_a_sender_of_its_own_it_comes_from_the_application(make_mailer, 
 def test_what_the_settings_want_nobody_to_read_is_not_stored(reporter, errors, because):
     mailer = reporter(**errors)
 
-    receipt = mailer.report(crash())
+    receipt = mailer.report(crash(), wait_s=60)
 
     assert (receipt.stored, receipt.because) == (Stored.NOT_WANTED, because)
     assert told(mailer) == []
@@ -118,7 +122,7 @@ def test_what_the_settings_want_nobody_to_read_is_not_stored(reporter, errors, b
 def test_a_switch_stops_error_mail_like_any_other(make_mailer):
     mailer = make_mailer(errors=ERRORS, senders={"error_report": {"enabled": False}})
 
-    receipt = mailer.report(crash())
+    receipt = mailer.report(crash(), wait_s=60)
 
     assert receipt.because == "no sender that is enabled speaks for it"
     assert told(mailer) == []
@@ -128,7 +132,7 @@ def test_an_address_is_told_as_it_stands_though_its_user_is_inactive(reporter):
     mailer = reporter(to=["ann@example.test"])
     add_users(mailer, UserDraft(login="ann", addresses=("ann@example.test",), is_active=False))
 
-    mailer.report(crash())
+    mailer.report(crash(), wait_s=60)
 
     assert told(mailer) == ["ann@example.test"]
 
@@ -138,7 +142,7 @@ def test_further_recipients_may_stand_beside_them(make_mailer):
     mailer = make_mailer(errors=ERRORS, senders={"error_report": {"recipients": recipients}})
     add_users(mailer)
 
-    mailer.report(crash())
+    mailer.report(crash(), wait_s=60)
 
     assert sorted(told(mailer)) == sorted([*TO, "ann@example.test"])
 
@@ -150,7 +154,7 @@ def test_the_addresses_wait_for_no_directory(make_mailer, tmp_path):
         senders={"error_report": {"recipients": ["role:recipients", "admins"]}},
     )
 
-    receipt = mailer.report(crash())
+    receipt = mailer.report(crash(), wait_s=60)
 
     assert (receipt.stored, receipt.deliveries) == (Stored.STORED, 2)
 
@@ -158,7 +162,7 @@ def test_the_addresses_wait_for_no_directory(make_mailer, tmp_path):
 def test_explain_says_why_they_are_told(reporter):
     mailer = reporter()
 
-    receipt = mailer.report(crash())
+    receipt = mailer.report(crash(), wait_s=60)
 
     with mailer.outbox.reading() as tx:
         explained = explain_event(tx, str(receipt.event_id))
@@ -189,14 +193,14 @@ class Strange(Exception):  # noqa: N818 # its name is in a subject
 
     def __str__(self):
         if self.mailer is not None:
-            self.mailer.report(crash("within"))
+            self.mailer.report(crash("within"), wait_s=60)
         raise OSError("no words")
 
 
 def test_an_error_without_words_is_reported_all_the_same(reporter):
     mailer = reporter(to=["ops@example.test"])
 
-    receipt = mailer.report(Strange())
+    receipt = mailer.report(Strange(), wait_s=60)
 
     assert receipt.stored is Stored.STORED
 
@@ -205,7 +209,7 @@ def test_a_report_that_fails_is_logged_and_not_reported(reporter, caplog):
     mailer = reporter()
     mailer.parts.clock = lambda: 1 // 0
 
-    receipt = mailer.report(crash("s3cret"))
+    receipt = mailer.report(crash("s3cret"), wait_s=60)
 
     assert receipt.stored is Stored.NOT_STORED
     assert "ZeroDivisionError" in receipt.because
@@ -217,6 +221,44 @@ def test_a_report_that_fails_is_logged_and_not_reported(reporter, caplog):
 def test_an_outbox_that_cannot_be_reached_leaves_the_report_in_the_spool(make_mailer, tmp_path):
     mailer = make_mailer(errors=ERRORS, outbox={"url": f"sqlite:///{tmp_path / 'no' / 'such.db'}"})
 
-    receipt = mailer.report(crash())
+    receipt = mailer.report(crash(), wait_s=60)
 
     assert receipt.stored is Stored.SPOOLED
+
+
+def test_a_request_does_not_wait_for_a_busy_outbox(reporter):
+    mailer = reporter()
+    mailer.parts.outbox.transaction = blocked = Blocked(mailer.parts.outbox.transaction)
+
+    receipt = mailer.report(crash(), wait_s=0)
+
+    assert (receipt.stored, receipt.is_kept) == (Stored.UNDER_WAY, True)
+    blocked.free.set()
+    mailer.close()
+    assert sorted(told(mailer)) == sorted(TO)
+
+
+def test_more_reports_than_may_wait_go_to_the_spool(reporter):
+    mailer = reporter()
+    mailer.parts.outbox.transaction = blocked = Blocked(mailer.parts.outbox.transaction)
+
+    receipts = [mailer.report(crash(), wait_s=0) for _ in range(MAX_UNDER_WAY + 3)]
+
+    assert [receipt.stored for receipt in receipts[-3:]] == [Stored.SPOOLED] * 3
+    blocked.free.set()
+    mailer.close()
+    deliver(mailer)
+    with mailer.outbox.reading() as tx:
+        assert [one.count for one in incidents(tx, "main")] == [MAX_UNDER_WAY + 3]
+
+
+class Blocked:
+    """An outbox whose transactions begin when a test says so."""
+
+    def __init__(self, transaction):
+        self.free = threading.Event()
+        self._transaction = transaction
+
+    def __call__(self, **how):
+        self.free.wait(60)
+        return self._transaction(**how)

@@ -76,7 +76,7 @@ def told(mailer, caplog):
 
 
 def leaks(mailer, caplog, error, request=None):
-    mailer.report(error, request)
+    mailer.report(error, request, wait_s=60)
     text = told(mailer, caplog)
     return [trace for trace in TRACES if trace in text]
 
@@ -161,7 +161,7 @@ def test_headers_form_and_variables_are_told_only_where_the_settings_say_so(make
     mailer = make_mailer(errors=ERRORS)
     request = Request(headers=(("User-Agent", "Zebra"),), form=(("comment", "Giraffe"),))
 
-    mailer.report(lost_animal(), request)
+    mailer.report(lost_animal(), request, wait_s=60)
 
     assert [word for word in ("Zebra", "Giraffe", "'Okapi") if word in told(mailer, caplog)] == []
 
@@ -169,7 +169,7 @@ def test_headers_form_and_variables_are_told_only_where_the_settings_say_so(make
 def test_they_are_told_where_the_settings_say_so(loud, caplog):
     request = Request(headers=(("User-Agent", "Zebra"),), form=(("comment", "Giraffe"),))
 
-    loud.report(lost_animal(), request)
+    loud.report(lost_animal(), request, wait_s=60)
 
     text = told(loud, caplog)
     assert [word for word in ("Zebra", "Giraffe", "= 'Okapi'") if word not in text] == []
@@ -192,7 +192,7 @@ class Huge(Exception):  # noqa: N818 # likewise
 
 @pytest.mark.parametrize("kind", [Slow, Huge])
 def test_what_an_exception_says_cannot_stop_its_report(loud, kind):
-    receipt = loud.report(kind())
+    receipt = loud.report(kind(), wait_s=60)
 
     assert receipt.deliveries == 2
 
@@ -203,7 +203,7 @@ def test_a_recursion_is_told_by_its_beginning_and_its_end(loud, caplog):
 
     with pytest.raises(RecursionError) as caught:
         down(0)
-    receipt = loud.report(caught.value)
+    receipt = loud.report(caught.value, wait_s=60)
 
     assert receipt.deliveries == 2
     assert told(loud, caplog).count("return down(depth + 1)") < 200

@@ -1,12 +1,12 @@
 """This room reports what a WSGI application raises; the application answers as it always did."""
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias, cast
 
 from envoi.integrations.requests import Kept, keep_body, of_environ
 from envoi.mailer import Mailer
 
-Environ: TypeAlias = MutableMapping[str, Any]
+Environ: TypeAlias = dict[str, Any]
 App: TypeAlias = Callable[[Environ, Any], Iterable[bytes]]
 
 
