@@ -124,10 +124,10 @@ def test_check_counts_them(kallithea):
     ("root", "fallback", "level"),
     [
         (KallitheaUser("root", "root@example.org", is_admin=True), [], ["ok"]),
-        (KallitheaUser("root", None, is_admin=True), [], ["ok", "warning"]),
+        (KallitheaUser("root", None, is_admin=True), [], ["ok", "warning", "warning"]),
         (KallitheaUser("root", "root@example.org"), [], ["ok", "warning"]),
         (KallitheaUser("root", "r@x.test", is_admin=True, is_active=False), [], ["ok", "warning"]),
-        (KallitheaUser("root", None, is_admin=True), ["ops@example.org"], ["ok"]),
+        (KallitheaUser("root", None, is_admin=True), ["ops@example.org"], ["ok", "warning"]),
     ],
     ids=["reachable", "no address", "no admin", "inactive", "fallback"],
 )
