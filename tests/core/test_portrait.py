@@ -5,7 +5,7 @@ import datetime as dt
 import enum
 from collections import OrderedDict
 from decimal import Decimal
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pytest
@@ -97,6 +97,7 @@ CASES = [
     ((1.5, None, True, Decimal("1.50")), "(1.5, None, True, Decimal('1.50'))"),
     (dt.date(2026, 3, 1), "datetime.date(2026, 3, 1)"),
     (PurePosixPath("/srv"), "PurePosixPath('/srv')"),
+    (Path("/srv"), "PosixPath('/srv')"),
     (int, "<class int>"),
     (object(), "<object>"),
     (range(3), "range(0, 3)"),

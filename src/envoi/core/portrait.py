@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import islice
-from pathlib import PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
+from pathlib import PurePath
 from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
 from typing import TypeVar, cast
 from uuid import UUID
@@ -32,7 +32,6 @@ _MODULE, _QUALNAME = type.__dict__["__module__"], type.__dict__["__qualname__"]
 _ARGS = BaseException.__dict__["args"]
 _TOLD = frozenset({
     date, datetime, time, timedelta, Decimal, UUID, float, complex, bool, type(None), range,
-    PosixPath, PurePosixPath, WindowsPath, PureWindowsPath,
 })  # fmt: skip
 _TEXTS: Mapping[type, Callable[[object, slice], object]] = MappingProxyType({
     kind: cast("Callable[[object, slice], object]", kind.__getitem__)
@@ -77,7 +76,7 @@ def _pieces(value: object, depth: int) -> Iterator[str]:
         yield from _table(cast("dict[object, object]", value), depth)
     elif kind is int:
         yield _integer(cast("int", value))
-    elif kind in _TOLD:
+    elif kind in _TOLD or (PurePath in kinds and _module(kind).startswith("pathlib")):
         yield repr(value)
     elif type in kinds:
         yield f"<class {_name(cast('type', value))}>"
@@ -157,5 +156,11 @@ def _is_shown(name: object) -> bool:
 
 
 def _name(kind: type) -> str:
-    module, name = _MODULE.__get__(kind), _QUALNAME.__get__(kind)
-    return f"{module}.{name}" if type(module) is str and module != "builtins" else str(name)
+    module, name = _module(kind), str(_QUALNAME.__get__(kind))
+    return f"{module}.{name}" if module not in {"", "builtins"} else name
+
+
+def _module(kind: type) -> str:
+    # A class may hold anything under this name.
+    module = _MODULE.__get__(kind)
+    return module if type(module) is str else ""
