@@ -10,7 +10,6 @@ from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import islice
-from pathlib import PurePath
 from types import GetSetDescriptorType, MappingProxyType, MemberDescriptorType
 from typing import TypeVar, cast
 from uuid import UUID
@@ -33,6 +32,8 @@ _ARGS = BaseException.__dict__["args"]
 _TOLD = frozenset({
     date, datetime, time, timedelta, Decimal, UUID, float, complex, bool, type(None), range,
 })  # fmt: skip
+# Paths are told too; the core does not import what touches files, so they are known by their home.
+_PATHS = frozenset({"pathlib", "pathlib._local"})
 _TEXTS: Mapping[type, Callable[[object, slice], object]] = MappingProxyType({
     kind: cast("Callable[[object, slice], object]", kind.__getitem__)
     for kind in (str, bytes, bytearray)
@@ -76,7 +77,7 @@ def _pieces(value: object, depth: int) -> Iterator[str]:
         yield from _table(cast("dict[object, object]", value), depth)
     elif kind is int:
         yield _integer(cast("int", value))
-    elif kind in _TOLD or (PurePath in kinds and _module(kind).startswith("pathlib")):
+    elif kind in _TOLD or _module(kind) in _PATHS:
         yield repr(value)
     elif type in kinds:
         yield f"<class {_name(cast('type', value))}>"
