@@ -130,9 +130,11 @@ def test_a_rollback_takes_the_count_back(server, outbox_url):
     assert [server.notify(failed()).deliveries for _ in range(4)] == [1, 1, 1, 0]
 
 
+# On SQLite whoever writes is alone.
+@pytest.mark.parametrize(
+    "outbox_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
 def test_an_event_that_cannot_be_counted_now_waits_for_the_worker(server):
-    if not server.parts.settings.outbox.url.startswith("postgresql"):
-        pytest.skip("on SQLite whoever writes is alone")
     engine = create_engine(
         server.parts.settings.outbox.url.replace("postgresql:", "postgresql+psycopg:")
     )
