@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from envoi.core.beanrules import MASTER_SWITCH, PREFIXES
+from envoi.core.beans import without_taken
 from envoi.core.delivery import Patience
 from envoi.core.kind import Kind, Plain
 from envoi.core.message import Identity
@@ -115,11 +116,12 @@ class Parts:
 
     def sender_tables(self) -> tuple[tuple[Sender, ...], tuple[Problem, ...]]:
         """Return the senders as the files define them, and what is wrong with the others."""
-        copied = self.sender_files.read()
+        shipped = self.catalogue.sender_tables()
+        copied = without_taken(self.sender_files.read(), shipped)
         # Who runs OMERO finds these mails by the prefix that they always had.
         is_omero = MASTER_SWITCH in self.settings.origin_of("delivery.enabled")
         prefixes: Mapping[str, Mapping[str, Plain]] = PREFIXES if is_omero else {}
-        layers = (self.catalogue.sender_tables(), prefixes, copied.tables, self.settings.senders)
+        layers = (shipped, prefixes, copied.tables, self.settings.senders)
         senders, problems = read_senders(merged(layers), self.catalogue.kinds())
         problems = (*copied.problems, *problems)
         astray = [sender for sender in senders if sender.transport not in TRANSPORTS]

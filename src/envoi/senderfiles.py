@@ -34,10 +34,10 @@ class SenderFiles:
         """Return what tells whether anything has changed: name, size and time of each file."""
         try:
             with os.scandir(self.folder) as entries:
-                found = [(one.name, one.stat()) for one in entries if one.name.endswith(SUFFIX)]
+                found = [_stamp_of(one) for one in entries if one.name.endswith(SUFFIX)]
         except OSError:
             return ()
-        return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in found))
+        return tuple(sorted(found))
 
     def read(self) -> SenderTables:
         """Return the senders of all files; of two that name one, the later name's wins."""
@@ -46,11 +46,22 @@ class SenderFiles:
         return SenderTables(tables, tuple(problem for one in found for problem in one.problems))
 
     def _read(self, name: str) -> SenderTables:
+        path = self.folder / name
         try:
-            with (self.folder / name).open("rb") as file:
+            if path.exists() and not path.is_file():  # of a pipe nobody knows when it ends
+                return SenderTables({}, (Problem(where=name, expected="a file", got="none"),))
+            with path.open("rb") as file:
                 # One octet more, so that a file that is too long is told from one that is not.
                 content = file.read(MAX_FILE_BYTES + 1)
         except OSError as err:
             got = err.strerror or str(err)
             return SenderTables({}, (Problem(where=name, expected="a file", got=got),))
         return read_beans(content, name)
+
+
+def _stamp_of(entry: os.DirEntry[str]) -> tuple[str, int, int]:
+    try:
+        stat = entry.stat()
+    except OSError:  # a link to a file that is gone; the other files count all the same
+        return entry.name, 0, 0
+    return entry.name, stat.st_size, stat.st_mtime_ns

@@ -2,7 +2,7 @@
 
 import pytest
 
-from envoi.core.beans import MAX_FILE_BYTES, read_beans
+from envoi.core.beans import MAX_FILE_BYTES, read_beans, without_taken
 from envoi.core.rules import merged, read_senders
 from envoi.templates.catalogue import SHIPPED_FOLDER, Catalogue
 
@@ -82,6 +82,7 @@ def test_the_shipped_example_is_read_and_fits_every_kind():
     [
         ([("contactSystem", "true"), ("onAllUsers", "true")], ["admins"], {}),
         ([("contactUser", "true"), ("onAllUsers", "true")], ["role:user"], {}),
+        ([("contactUser", "yes"), ("onAllUsers", "1")], ["role:user"], {}),
         (
             [("contactUser", "true"), ("contactSystem", "true"), ("onSpecificUsers", "root, ann")],
             ["admins", "role:user"], {"username": ["root", "ann"]},
@@ -92,7 +93,7 @@ def test_the_shipped_example_is_read_and_fits_every_kind():
             ["admins"], {"username": ["root", "ann"]},
         ),
     ],
-    ids=["system-of-all", "user-of-all", "both-of-some", "a-set"],
+    ids=["system-of-all", "user-of-all", "other-words", "both-of-some", "a-set"],
 )  # fmt: skip
 def test_failed_logins_are_told_to_whom_the_bean_says(properties, recipients, when):
     table = only(failed_login(*properties))["failed_login"]
@@ -115,6 +116,7 @@ def test_a_query_that_omero_ships_becomes_a_rule(query, rule):
         "kind": "object_changed",
         "when": {"class_name": ["Project"], "action": "INSERT"},
         "recipients": [rule],
+        "tells_actor": True,
         "prefix": "[OMERO]",
         "enabled": True,
     }
@@ -134,11 +136,20 @@ def test_another_query_is_refused_with_the_rule_to_write():
         (bean("ServerUpMailSendr"), "did you mean ServerUpMailSender?"),
         (bean("ServerUpMailSender", ("subjectPrefx", "x")), "did you mean subjectPrefix?"),
         (bean("ServerUpMailSender", ("subjectPrefix", "${x}")), "a text without ${...}"),
+        (bean("ServerUpMailSender", ("enabled", "nope")), "expected true or false, got nope"),
         (failed_login(("contactSystem", "true")), "it would never speak"),
         (failed_login(("onAllUsers", "true")), "it would tell nobody"),
         (bean("ObjectMailSender", ("action", "INSERT")), "objectClass: expected a class"),
     ],
-    ids=["class", "property", "placeholder", "nobody-watched", "nobody-told", "no-class"],
+    ids=[
+        "class",
+        "property",
+        "placeholder",
+        "no-word",
+        "nobody-watched",
+        "nobody-told",
+        "no-class",
+    ],
 )
 def test_a_bean_that_does_not_fit_is_named(written, said):
     assert said in refused(written)
@@ -157,10 +168,12 @@ def test_a_bean_that_does_not_fit_leaves_the_others():
         ([], "[OMERO]", True),
         ([("subjectPrefix", "[Lab] ")], "[Lab]", True),
         ([("enabled", "false")], "[OMERO]", False),
+        ([("enabled", "No")], "[OMERO]", False),
+        ([("enabled", "yes")], "[OMERO]", True),
         ([("enabled", "${omero.mail.config}")], "[OMERO]", True),
         ([("defaultBody", "Hello")], "[OMERO]", True),
     ],
-    ids=["defaults", "prefix", "disabled", "master-switch", "body"],
+    ids=["defaults", "prefix", "disabled", "no", "yes", "master-switch", "body"],
 )
 def test_every_sender_has_the_common_properties(properties, prefix, enabled):
     table = only(bean("ServerDownMailSender", *properties))["server_down"]
@@ -217,3 +230,40 @@ def test_a_parent_of_itself_ends():
     assert only(bean("ServerUpMailSender", parent="x")) == {
         "server_up": {"prefix": "[OMERO]", "enabled": True}
     }
+
+
+ADMINS = "select g from ExperimenterGroup g where g.id = :systemGroupId"
+ROOT = "select e from Experimenter e where e.id = :rootUserId"
+OWNER = (
+    "select i.details.owner from ImageAnnotationLink l join l.parent as i join l.child as c "
+    "where c.id = :id and c.details.owner.id != i.details.owner.id"
+)
+
+
+def test_an_owner_is_not_told_of_his_own_comment():
+    assert only(objects(OWNER))["project"]["tells_actor"] is False
+
+
+def test_a_second_bean_of_one_name_is_named():
+    found = read(objects(ADMINS), objects(ROOT))
+
+    assert found.tables["project"]["recipients"] == ["admins"]
+    assert "a second project in this file" in str(found.problems[0])
+
+
+def test_two_beans_about_new_users_tell_everybody_they_name():
+    first = objects(ADMINS, class_name="ome.model.meta.Experimenter")
+    tables = only(first, first.replace("project", "other").replace(ADMINS, ROOT))
+
+    assert tables["new_user"]["recipients"] == ["admins", "user:root"]
+    assert tables["project"]["recipients"] == ["admins"]
+
+
+def test_a_bean_cannot_take_the_place_of_another_mail():
+    shipped = Catalogue.shipped().sender_tables()
+    reset = objects(ADMINS).replace("projectMailSender", "passwordResetMailSender")
+
+    found = without_taken(read(reset, bean("ServerUpMailSender")), shipped)
+
+    assert list(found.tables) == ["server_up"]
+    assert "senders.password_reset: expected a bean whose id" in str(found.problems[0])

@@ -126,7 +126,7 @@ def test_a_refused_sign_in_is_told_to_whom_the_bean_says(omero, tmp_path, bean, 
 @pytest.mark.parametrize(
     ("events", "recipients", "subject"),
     [
-        (made("Experimenter", "52"), ["boss@uni.test"], "INSERT Experimenter notification"),
+        (made("Experimenter", "52"), ADMINS, "INSERT Experimenter notification"),
         (
             made("ExperimenterGroup", "7", actor="boss"),
             ["root@uni.test"], "INSERT ExperimenterGroup notification",
@@ -146,7 +146,7 @@ def test_an_object_is_told_of_to_whom_its_sender_says(omero, events, recipients,
         omero.notify(event)
 
     found = sent(omero)
-    assert [str(one.recipient) for one in found] == recipients
+    assert sorted(str(one.recipient) for one in found) == recipients
     assert {one.subject for one in found} == ({f"[OMERO] {subject}"} if subject else set())
 
 
@@ -165,8 +165,9 @@ def test_objects_made_together_are_told_of_once_each(omero):
         omero.notify(event)
 
     found = sent(omero)
-    assert len(found) == 1
-    assert [found[0].text.count(f"- Experimenter:{one}") for one in ("52", "53")] == [1, 1]
+    assert sorted(one.recipient for one in found) == ADMINS
+    for mail in found:
+        assert [mail.text.count(f"- Experimenter:{one}") for one in ("52", "53")] == [1, 1]
 
 
 def test_a_rollback_leaves_no_false_notice(omero, outbox_url):

@@ -28,6 +28,10 @@ PROPERTIES: Mapping[str, tuple[str, ...]] = {
     "ObjectMailSender": OBJECT,
 }
 
+# Words for yes and no, as Spring reads them.
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+SWITCHES = ("contactUser", "contactSystem", "onAllUsers", "enabled")
+
 # Names that the documentation uses, each for the senders that do the same here.
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "ServerUpMailSender": ("server_up",),
@@ -91,8 +95,8 @@ class Bean:
         return " ".join(self.properties.get(name, (default,))).strip()
 
     def is_true(self, name: str, *, default: bool = False) -> bool:
-        """Whether a property is `true`."""
-        return self.text(name, str(default)).lower() == "true"
+        """Whether a property is `true`, or another word that Spring takes for it."""
+        return self.text(name, str(default)).lower() in TRUE
 
 
 def senders_named(name: str) -> tuple[str, ...]:
@@ -119,10 +123,14 @@ def tables_of(bean: Bean, where: str) -> tuple[dict[str, _Table], list[Problem]]
             problems.append(
                 Problem(where=f"{where}.{name}", expected=expected, got=bean.text(name))
             )
+    for name in SWITCHES:
+        word = bean.text(name, "false").lower()
+        if word not in (*TRUE, *FALSE) and "${" not in word:
+            problems.append(Problem(where=f"{where}.{name}", expected="true or false", got=word))
     if problems:
         return {}, problems
     shared: _Table = {"prefix": bean.text("subjectPrefix", PREFIX)}
-    shared["enabled"] = bean.text("enabled", "true").lower() != "false"
+    shared["enabled"] = bean.text("enabled", "true").lower() not in FALSE
     return {name: {**table, **shared} for name, table in tables.items()}, []
 
 
@@ -181,10 +189,13 @@ def _object(bean: Bean, where: str) -> tuple[dict[str, _Table], list[Problem]]:
         "kind": "object_changed",
         "when": {"class_name": classes, "action": action},
         "recipients": [rule],
+        # Whom a query finds, OMERO mails, the acting user too; owners alone are not told of what
+        # they did themselves.
+        "tells_actor": rule != "role:owner",
     }
     tables = {name: table}
     if class_name in _BESIDE and action == "INSERT":
-        tables[_BESIDE[class_name]] = {"recipients": [rule]}
+        tables[_BESIDE[class_name]] = {key: table[key] for key in ("recipients", "tells_actor")}
     return tables, problems
 
 

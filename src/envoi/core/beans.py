@@ -8,6 +8,7 @@ left out with the reason, and the others are read.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import cast
 from xml.parsers import expat
 
 from envoi.core.beanrules import COMMON, PROPERTIES, Bean, tables_of
@@ -73,9 +74,51 @@ def read_beans(content: bytes, file: str) -> SenderTables:
             found = _property_problems(where, bean)
             if not found:
                 read, found = tables_of(bean, where)
-                tables.update(read)
+                found += _joined(tables, read, where)
         problems += found
     return SenderTables(tables, tuple(problems))
+
+
+def without_taken(read: SenderTables, shipped: Mapping[str, Mapping[str, Plain]]) -> SenderTables:
+    """Leave out whose name a shipped sender of another kind has: that one goes on speaking.
+
+    Args:
+        read: Of a file.
+        shipped: The shipped senders' tables by name.
+    """
+    taken = [
+        name
+        for name, table in read.tables.items()
+        if name in shipped and table.get("kind", shipped[name]["kind"]) != shipped[name]["kind"]
+    ]
+    problems = tuple(
+        Problem(
+            where=f"senders.{name}",
+            expected="a bean whose id is no other sender's name",
+            got=f"one like the shipped {name}, which tells of {shipped[name]['kind']}",
+            hint="give the bean another id",
+        )
+        for name in taken
+    )
+    tables = {name: table for name, table in read.tables.items() if name not in taken}
+    return SenderTables(tables, (*read.problems, *problems))
+
+
+def _joined(
+    tables: dict[str, dict[str, Plain]], read: Mapping[str, dict[str, Plain]], where: str
+) -> list[Problem]:
+    own = next(iter(read), "")
+    if own in tables:
+        expected = "an id that no other bean has"
+        return [Problem(where=where, expected=expected, got=f"a second {own} in this file")]
+    for name, table in read.items():
+        # Several beans may tell of the same; whom one of them names, is told.
+        before = tables.setdefault(name, table)
+        if before is not table:
+            known = cast("list[Plain]", before["recipients"])
+            more = cast("list[Plain]", table["recipients"])
+            tables[name] = {**before, "recipients": list(dict.fromkeys((*known, *more)))}
+    return []
 
 
 def _class_problems(where: str, element: _Element) -> list[Problem]:
