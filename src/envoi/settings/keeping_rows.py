@@ -183,8 +183,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "errors.not_found",
         readers.booleans(),
-        "Whether broken links, pages that are not there (404), are mailed too. With true a robot "
-        "that guesses addresses may cause many.",
+        "Whether broken links, pages that are not there (404), are mailed too. It is read and "
+        "checked; nothing mails them yet.",
     ),
     Row(
         "errors.not_found_ignored",
