@@ -15,7 +15,7 @@ from envoi import limiting, reach
 from envoi.assembly import Parts
 from envoi.broadcasting import Broadcasting
 from envoi.core.delivery import State
-from envoi.core.event import Event
+from envoi.core.event import Event, happened
 from envoi.core.finding import question, with_found
 from envoi.core.holdback import NOTHING_EARLIER, Earlier
 from envoi.core.kind import Kind, MailClass, Plain, is_one_line, mask_facts
@@ -86,7 +86,8 @@ class Walk:
         stored = self._put_event(tx, kind, event, is_routing=False)
         if not stored.is_new:
             return stored
-        scene = self._scene(kind, event, audience, stored.event_id)
+        known = happened(event, self._parts.clock())
+        scene = self._scene(kind, known, audience, stored.event_id)
         told = self._tell(tx, scene, senders, audience, Told())
         because = "" if senders else "no sender that is enabled speaks for it"
         if told.undetermined and not told.mails:
@@ -141,7 +142,8 @@ class Walk:
                 if is_late:
                     break
                 audience = self._later_audience(tx, claim, kind, senders, after)
-                scene = self._scene(kind, claim.event, audience, claim.event_id)
+                known = happened(claim.event, claim.stored_at_ms)
+                scene = self._scene(kind, known, audience, claim.event_id)
                 so_far = Told(heard=heard, is_routing=True, is_resumed=bool(claim.cursor))
                 told = self._tell(tx, scene, senders, audience, so_far)
                 after = audience.candidates[-1].person.id if audience.candidates else after

@@ -1,5 +1,8 @@
 """What OMERO's mail senders say, whom they tell, and what they no longer do to their users."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy import create_engine
 
@@ -100,6 +103,32 @@ def test_a_refused_sign_in_says_who_from_where_and_when(omero):
     assert mail.subject == "[OMERO] Login failed for 'root'"
     for word in ("root", "203.0.113.7", "2026", "https://omero.uni.test/webadmin/"):
         assert word in mail.text
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event(kind="failed_login", facts={"username": "root"}),
+        Event(kind="new_user", facts={"username": "zed"}),
+        Event(
+            kind="new_comment", actor="ben", people={"owner": ("ann",)},
+            facts={"object": "mitosis.tiff", "comment": "Sharp!"},
+        ),
+        Event(
+            kind="object_changed", actor="ben",
+            facts={"class_name": "Experimenter", "action": "INSERT", "objects": [{"id": "1"}]},
+        ),
+    ],
+    ids=lambda event: event.kind,
+)  # fmt: skip
+@pytest.mark.parametrize("when", ["said", "not-said"])
+def test_a_notice_says_when_even_if_the_application_does_not(omero, event, when):
+    moment = 1_111_111_111_000  # in March 2005
+    omero.notify(replace(event, occurred_at_ms=moment) if when == "said" else event)
+
+    mail = sent(omero)[0]
+    year = "2005" if when == "said" else str(datetime.now(UTC).year)
+    assert [year in mail.text, year in mail.html] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """This room holds the event: what happened, to what, by whom, and who is named in it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import cast
 
@@ -74,6 +74,11 @@ def cleaned(event: Event, kind: Kind) -> Event:
         occurred_at_ms=event.occurred_at_ms,
         application=event.application,
     )
+
+
+def happened(event: Event, at_ms: int) -> Event:
+    """Return the event with the time it was handed over, unless it says itself when it happened."""
+    return event if event.occurred_at_ms else replace(event, occurred_at_ms=at_ms)
 
 
 def _reference(name: str) -> str:
