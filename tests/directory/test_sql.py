@@ -188,8 +188,27 @@ def test_check_names_the_column_that_is_missing(misfits_of, column):
             ["directory.users: a SELECT that the database runs"],
         ),
         ({"users": "SELECT ("}, ["directory.users: a SELECT that the database runs"]),
+        (
+            {"users": f"{users_with()} UNION ALL {users_with()}"},
+            ["directory.users: each id in one row"],
+        ),
+        (
+            {"groups": "SELECT 1 AS id, 'a' AS name UNION ALL SELECT 1, 'b'"},
+            ["directory.groups: each id in one row"],
+        ),
     ],
-    ids=["all right", "group", "member", "address", "text", "below 0", "no table", "no SQL"],
+    ids=[
+        "all right",
+        "group",
+        "member",
+        "address",
+        "text",
+        "below 0",
+        "no table",
+        "no SQL",
+        "a user twice",
+        "a group twice",
+    ],
 )
 def test_check_tells_what_does_not_fit(misfits_of, change, expected):
     assert misfits_of(replace(Queries(users=users_with()), **change)) == expected

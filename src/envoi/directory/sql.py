@@ -106,10 +106,16 @@ def _misfits_of(database: ForeignDatabase, queries: Queries, name: str) -> Itera
         elif column in _NUMBERS and not _is_number(database, sql):
             expected, got = f"whole numbers from 0 in {column}", "something else"
             yield Problem(where=where, expected=expected, got=got)
+        elif column == "id" and (twice := _twice(database, queries, name)):
+            # What stands in pages by id would be counted twice here and left out there.
+            hint = "a join that multiplies rows? further addresses belong in directory.addresses"
+            got = f"{twice} in several"
+            yield Problem(where=where, expected="each id in one row", got=got, hint=hint)
 
 
 _TRY = "SELECT 1 FROM <NAME> LIMIT 1"
 _LOOK = "SELECT COLUMN FROM <NAME> LIMIT 1"
+_TWICE = "SELECT id FROM <NAME> GROUP BY id HAVING COUNT(*) > 1 ORDER BY id LIMIT 3"
 
 
 def _refusal(database: ForeignDatabase, sql: str) -> str:
@@ -119,6 +125,12 @@ def _refusal(database: ForeignDatabase, sql: str) -> str:
     except DirectoryError as err:
         return str(err).partition(" cannot be read: ")[2].rpartition(" (")[0]
     return ""
+
+
+def _twice(database: ForeignDatabase, queries: Queries, name: str) -> str:
+    with database.alone() as tx:
+        rows = tx.execute(queries.within(_TWICE.replace("NAME", name)), {})
+    return ", ".join(str(row[0]) for row in rows)
 
 
 def _is_number(database: ForeignDatabase, sql: str) -> bool:
