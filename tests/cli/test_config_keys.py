@@ -165,6 +165,24 @@ def test_a_value_that_begins_with_a_dash_follows_two_dashes(home):
     assert held(home)["smtp"]["password"] == "-secret"
 
 
+def test_a_pattern_of_omeros_that_is_none_is_refused_when_it_is_set(home):
+    patterns = '[["IGNORABLE_404_URLS", ["(("]]]'
+
+    ended = home.run("config", "set", "omero.web.django_additional_settings", patterns)
+
+    assert ended.code == 2
+    assert "unterminated subpattern" in ended.err
+    assert not home.config.exists()
+
+
+def test_a_property_set_to_nothing_has_its_default_in_force(home):
+    home.run("config", "set", "omero.mail.port", "")
+
+    ended = home.run("config", "get", "omero.mail.port")
+
+    assert ended.out == "25\n"
+
+
 def test_what_several_keys_make_is_told_beside_and_set_all_the_same(home):
     ended = home.run("config", "set", "omero.mail.smtp.auth", "true")
 
@@ -240,6 +258,35 @@ def test_get_knows_what_the_environment_says(home, monkeypatch, variable, text, 
     monkeypatch.setenv(variable, text)
 
     assert home.run("config", "get", key).out == f"{value}\n"
+
+
+@pytest.mark.parametrize(
+    "words", [("get", "omero.web.django_additional_settings"), ("get",), ("list",)], ids=str
+)
+def test_djangos_additional_settings_are_masked_since_a_password_may_be_among_them(home, words):
+    settings = '[["EMAIL_HOST_PASSWORD", "hunter2"], ["IGNORABLE_404_URLS", ["^/robots"]]]'
+    home.run("config", "set", "omero.web.django_additional_settings", settings)
+
+    shown = home.run("config", *words)
+
+    assert "hunter2" not in shown.out
+    assert "********" in shown.out
+
+
+def test_djangos_additional_settings_are_shown_when_asked(home):
+    key = "omero.web.django_additional_settings"
+    home.run("config", "set", key, '[["EMAIL_HOST_PASSWORD", "hunter2"]]')
+
+    assert "hunter2" in home.run("config", "get", key, "--show-secret").out
+
+
+def test_djangos_additional_settings_show_nothing_where_they_do_not_fit(home):
+    key = "omero.web.django_additional_settings"
+
+    ended = home.run("config", "set", key, '[["EMAIL_HOST_PASSWORD", "hunter2"], 3]')
+
+    assert "an item is not" in ended.err
+    assert "hunter2" not in ended.err
 
 
 def test_get_without_a_key_lists_all_that_is_in_force_without_secrets(home):

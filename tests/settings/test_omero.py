@@ -274,6 +274,12 @@ def test_the_same_thing_set_twice_differently_names_both(properties, section, to
     assert "hunter" not in found
 
 
+def test_the_same_thing_set_twice_differently_tells_the_value():
+    (problem,) = problems({"omero.mail.port": "465"}, smtp={"port": 587})
+
+    assert problem.startswith("omero.mail.port: expected the same as smtp.port says, got 465 (")
+
+
 def test_the_same_thing_set_twice_alike_is_fine():
     settings = omero(properties={"omero.mail.port": "587"}, smtp={"port": 587})
 
@@ -381,6 +387,19 @@ def test_deprecated_names_are_refused_with_the_one_in_use(name, successor):
     (problem,) = problems({name: "x"})
 
     assert f"use {successor};" in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("omero.mail.HOST", "omero.mail.host"),
+        ("omero.mail.smtp.socketfactory.class", "omero.mail.smtp.socketFactory.class"),
+    ],
+)
+def test_a_name_in_other_capitals_is_told_with_the_one_that_is_meant(name, meant):
+    (problem,) = problems({name: "x"})
+
+    assert f"did you mean {meant}?" in problem
 
 
 def test_an_unknown_name_is_told_with_the_nearest_and_without_its_value():

@@ -46,7 +46,7 @@ class Key:
 
     def shown(self, value: object) -> str:
         """Return a value of this key as messages show it."""
-        if not self.is_secret or value == "":
+        if not self.is_secret or not value:
             return without_credentials(as_text(value))
         return masked_url(value) if self.is_url and isinstance(value, str) else MASK
 

@@ -115,7 +115,9 @@ def unknown_property(name: str) -> Problem:
     if successor := DEPRECATED.get(name):
         hint = f"use {successor}; OMERO ignored this one without a word"
         return Problem(where=name, expected="a key in use", got="a deprecated one", hint=hint)
-    near = near_name(name, BY_NAME)
+    # The names mix capitals and small letters: who mistypes only those is near enough.
+    folded = {known.casefold(): known for known in BY_NAME}
+    near = folded.get(name.casefold()) or near_name(name, BY_NAME)
     hint = f"did you mean {near}?" if near else "only OMERO's keys about mail are read"
     return Problem(where=shown_name(name), expected="a known key", got="an unknown one", hint=hint)
 
@@ -270,14 +272,8 @@ class _Taking:
         self._put_or_default(name, has_links)
         name = "omero.web.django_additional_settings"
         more = dict(cast("tuple[tuple[str, object], ...]", self._read.get(name, ())))
-        try:
-            ignored = values.ignored_paths(more)
-        except MisfitError as err:
-            problem = property_problem(BY_NAME[name], list(more), err.hint)
-            self._layer.problems.append(problem)
-        else:
-            if ignored:
-                self._put(name, list(ignored))
+        if ignored := values.ignored_paths(more):
+            self._put(name, list(ignored))
 
     def _put_or_default(self, name: str, value: object) -> None:
         if name in self._read:
@@ -306,7 +302,9 @@ class _Taking:
         elif not _is_same(group, key, other, raw):
             hint = "both decide it: keep one of them"
             expected = f"the same as {other.where} says"
-            problem = Problem(where=name, expected=expected, got="something else", hint=hint)
+            is_secret = BY_NAME[name].is_secret
+            got = "something else" if is_secret else shown(self._read[name])
+            problem = Problem(where=name, expected=expected, got=got, hint=hint)
             self._layer.problems.append(problem)
 
     def _is_ours(self, target: str) -> bool:

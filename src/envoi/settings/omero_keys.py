@@ -94,7 +94,8 @@ SEEDS: tuple[Seed, ...] = (
     Seed("omero.web.django_additional_settings",
          values.json_lists(values.additional, 'a JSON list of ["NAME", VALUE]'),
          "errors.not_found_ignored", "IGNORABLE_404_URLS; all others are not used",
-         default=values.NOTHING),
+         # Whoever sends by Django's own settings keeps EMAIL_HOST_PASSWORD among them.
+         default=values.NOTHING, is_secret=True),
     Seed("omero.web.show_forgot_password", _YES_NO, "", _NOT_MAIL, default=True),
     Seed("omero.web.feedback.error.enabled", _YES_NO, "", _NOT_MAIL, default=True),
     Seed("omero.web.feedback.comment.enabled", _YES_NO, "", _NOT_MAIL, default=True),

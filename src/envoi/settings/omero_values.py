@@ -14,6 +14,7 @@ from envoi.settings.readers import MisfitError, Reader, checked_text
 PLAIN_FACTORY = "javax.net.SocketFactory"
 TLS_FACTORY = "javax.net.ssl.SSLSocketFactory"
 BROKEN_LINKS = "BrokenLinkEmailsMiddleware"
+_IGNORABLE = "IGNORABLE_404_URLS"
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
 # What Java allows goes on for ever at 0; these are the bounds of our own keys.
 SHORTEST_MS = 100
@@ -70,7 +71,15 @@ def additional(value: object) -> tuple[str, object]:
     items = cast("list[object]", value) if isinstance(value, list) else []
     if len(items) != len(("NAME", "VALUE")) or not isinstance(items[0], str):
         raise MisfitError('an item is not ["NAME", VALUE]')
+    if items[0] == _IGNORABLE:
+        return _IGNORABLE, _patterns(items[1])
     return checked_text(items[0]), items[1]
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise MisfitError(f"{_IGNORABLE} is no list")
+    return tuple(readers.pattern(checked_text(one)) for one in cast("list[object]", value))
 
 
 def factory(text: str) -> str:
@@ -103,8 +112,5 @@ def as_text(value: object) -> str:
 
 
 def ignored_paths(settings: Mapping[str, object]) -> tuple[str, ...]:
-    """Return Django's `IGNORABLE_404_URLS` of the additional settings."""
-    found = settings.get("IGNORABLE_404_URLS", [])
-    if not isinstance(found, list):
-        raise MisfitError("IGNORABLE_404_URLS is no list")
-    return tuple(readers.pattern(checked_text(one)) for one in cast("list[object]", found))
+    """Return Django's `IGNORABLE_404_URLS` of the additional settings, as `additional` read it."""
+    return cast("tuple[str, ...]", settings.get(_IGNORABLE, ()))

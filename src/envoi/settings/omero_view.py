@@ -45,7 +45,8 @@ def in_effect(seed: Seed, settings: Settings, tables: Mapping[str, object]) -> t
         settings: What is in force.
         tables: The settings file.
     """
-    given = properties_of(tables)[0]
+    # An empty text is OMERO's way to say "not set": its default is in effect.
+    given = {name: value for name, value in properties_of(tables)[0].items() if value != ""}
     origin = settings.origin_of(seed.target) if seed.target else "default"
     back = _BACK.get(seed.name)
     # The sender's default is no mere text: a host without a name has none.
