@@ -192,6 +192,14 @@ def test_a_verb_names_the_worker_that_is_missing(mail_home):
     assert "no worker is running" in ended.err
 
 
+def test_what_is_released_without_a_relay_is_told_to_wait(home):
+    send(home, "a@example.org")
+
+    ended = home.run("outbox", "release", "1")
+
+    assert "note: smtp.host is not set, so mail waits until that changes" in ended.err
+
+
 def test_statistics_add_up(any_home):
     send(any_home, "a@example.org", "b@example.org", "c@example.org")
     any_home.run("outbox", "cancel", "1")

@@ -258,7 +258,7 @@ def _mover(move: Move) -> Callable[[typer.Context, _MoveOptions], None]:
             if move in {Move.RETRY, Move.RELEASE} and is_changed:
                 mailer.parts.outbox.ring()
                 if not options.as_json:
-                    hint_at_delivery(screen, mailer.parts)
+                    hint_at_delivery(screen, mailer.parts, is_released=True)
         _end(answers)
 
     moved.__name__ = move.value

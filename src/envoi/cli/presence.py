@@ -44,11 +44,20 @@ def how_to_switch_on(settings: Settings) -> str:
     return f"`envoi config set {OMERO_SWITCH if 'omero.' in origin else name} true`"
 
 
-def hint_at_delivery(screen: Screen, parts: Parts) -> None:
-    """Say beside a result when nobody would deliver it."""
+def hint_at_delivery(screen: Screen, parts: Parts, *, is_released: bool = False) -> None:
+    """Say beside a result when nobody would deliver it.
+
+    Args:
+        screen: Where it is said.
+        parts: The outbox's parts.
+        is_released: Whether somebody just released it: it waits then, and is held no more.
+    """
     with parts.outbox.reading() as tx:
         has_relay = parts.has_relay(tx)
     if not has_relay:
-        screen.note(f"note: {parts.why_held}, so mail is kept as held until you release it")
+        becomes = (
+            "waits until that changes" if is_released else "is kept as held until you release it"
+        )
+        screen.note(f"note: {parts.why_held}, so mail {becomes}")
     elif not live_workers(parts):
         screen.note("note: no worker is running: start `envoi run`, or `envoi work --once`")
