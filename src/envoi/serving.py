@@ -9,6 +9,7 @@ import os
 import socket
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from threading import Event as Signal
 from threading import Thread
 from types import TracebackType
@@ -147,14 +148,21 @@ def _is_gone(one: Instance, me: Instance) -> bool:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this machine lives."""
+    """Whether a process of this machine lives; one that has ended and was not waited for does not.
+
+    The worker that gunicorn kills at the end of a shutdown is such a one while `on_exit` runs.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
         return True  # somebody else's process
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1]
+    except OSError:
+        return True  # no Linux, or it may not be looked at
+    return state != b"Z"
 
 
 class Server:

@@ -1,5 +1,6 @@
 """Servers on real outboxes: up once, down once, whatever becomes of their processes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import pytest
 
 from envoi.outbox.filters import Query
 from envoi.outbox.find import deliveries
-from envoi.serving import Server
+from envoi.serving import Server, is_alive
 from envoi.testing import Recorder
 from tests.walk.people import add_users
 
@@ -172,3 +173,15 @@ def test_servers_that_are_off_mail_nobody(make_mailer):
         pass
 
     assert subjects(mailer) == []
+
+
+def test_a_killed_process_that_nobody_waited_for_does_not_live():
+    process = subprocess.Popen(["sleep", "60"])
+    lived = is_alive(process.pid)
+
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it stays unreaped
+    found = is_alive(process.pid)
+    process.wait()
+
+    assert (lived, found) == (True, False)
