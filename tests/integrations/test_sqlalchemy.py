@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -520,6 +521,16 @@ def test_what_goes_wrong_in_the_applications_functions_never_harms_its_commit(
     assert mailer.parts.journal.counts()[Fact.EVENT_NOT_STORED] >= 1
     assert because in caplog.text
     assert subjects(mailer) == ["INSERT Image notification"]
+
+
+@pytest.mark.parametrize("owner", [None, "", (), [None]], ids=repr)
+def test_an_object_that_is_nobodys_is_told_of_to_the_others(mailer, watching, owner):
+    sessions = watching(replace(USER, people=lambda _: {"owner": owner}))
+
+    with sessions.begin() as session:
+        session.add(User(login="eve"))
+
+    assert subjects(mailer) == ["INSERT User notification"]
 
 
 def ask_who():

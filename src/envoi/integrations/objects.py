@@ -33,7 +33,7 @@ __all__ = [
 
 # What a function of the application says of one of its objects. `Any`: a list of watched classes
 # holds functions of as many types, and no type describes them together.
-Names: TypeAlias = Mapping[str, Iterable[str]]
+Names: TypeAlias = Mapping[str, Iterable[str] | None]
 # What is told of one object.
 Described: TypeAlias = tuple[Change | Event, ...]
 # Undoes whatever those functions do to the application's transaction when they fail.
@@ -247,7 +247,9 @@ def _described(rule: Watched, deed: Deed) -> Change | Event:
 def _people(named: Names) -> dict[str, tuple[str, ...]]:
     # One login is often given as it is, and an owner who is nobody as nothing.
     return {
-        role: tuple(str(name) for name in ((names,) if isinstance(names, str) else names) if name)
+        role: tuple(
+            str(name) for name in ((names,) if isinstance(names, str) else names or ()) if name
+        )
         for role, names in named.items()
     }
 
