@@ -49,7 +49,8 @@ def test_gunicorn_is_up_and_down_once_whatever_its_workers_do(make_site):
     server.stop()
 
     assert stored(site) == ["Server started", "Server shutdown"]
-    assert subjects(site)[-1] == "Server shutdown"
+    # What the killed worker had in its hands may leave again, beside it.
+    assert subjects(site).count("Server shutdown") == 1
 
 
 @ON_ONE_ENGINE
