@@ -149,3 +149,27 @@ def test_subjects_have_omeros_prefix_where_its_properties_are(home, sections, pr
     home.set(outbox={"url": f"sqlite:///{home.folder}/envoi.db"}, **sections)
 
     assert home.run("senders", "show", "ServerUpMailSender", "--json").json["prefix"] == prefix
+
+
+@pytest.mark.parametrize("name", ["failed_login", "FailedLoginMailSender"])
+def test_a_sender_that_is_left_out_is_not_called_unknown(home, name):
+    home.set(senders__failed_login={"limit": 3})
+
+    said = home.run("senders", "enable", name)
+
+    assert said.code == 3
+    assert f"{name} is left out: senders.failed_login.limit: expected a table" in said.err
+
+
+@pytest.mark.parametrize(
+    ("word", "enabled", "is_noted"),
+    [("enable", False, True), ("enable", True, False), ("disable", False, False)],
+    ids=["off", "on", "silenced"],
+)
+def test_a_sender_enabled_while_mail_is_off_is_said_to_stay_silent(home, word, enabled, is_noted):
+    home.set(delivery={"enabled": enabled})
+
+    said = home.run("senders", word, "ServerUpMailSender")
+
+    assert said.code == 0
+    assert ("stays silent" in said.err) is is_noted

@@ -102,7 +102,7 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     """Show one sender as it is in force."""
     screen = call_of(ctx).screen
     with call_of(ctx).mailer() as mailer:
-        found = _named(_all(mailer.parts), name)
+        found = _named(mailer.parts, name)
     if as_json:
         forms = [_form(one) for one in found]
         screen.document(forms[0] if len(forms) == 1 else {"senders": forms})
@@ -152,7 +152,7 @@ def reset(ctx: typer.Context, name: Name) -> None:
     """Take a switch back, so that the file decides again."""
     screen = call_of(ctx).screen
     with call_of(ctx).mailer() as mailer:
-        found = _named(_all(mailer.parts), name)
+        found = _named(mailer.parts, name)
         with mailer.parts.outbox.transaction() as tx:
             were_there = [clear_switch(tx, _switch_name(one.sender.name)) for one in found]
     for one, was_there in zip(found, were_there, strict=True):
@@ -186,7 +186,7 @@ def write_example(ctx: typer.Context) -> None:
 
 def _switch(ctx: typer.Context, name: str, value: str) -> None:
     with call_of(ctx).mailer() as mailer:
-        names = [one.sender.name for one in _named(_all(mailer.parts), name)]
+        names = [one.sender.name for one in _named(mailer.parts, name)]
         switches = {
             one: Switch(
                 name=_switch_name(one), value=value, changed_at_ms=now_ms(), changed_by=_who()
@@ -196,8 +196,11 @@ def _switch(ctx: typer.Context, name: str, value: str) -> None:
         with mailer.parts.outbox.transaction() as tx:
             for switch in switches.values():
                 set_switch(tx, switch)
+        is_mute = value == "on" and not mailer.parts.settings.delivery.enabled
     for one, switch in switches.items():
         _told(call_of(ctx).screen, one, switch)
+    if is_mute:
+        call_of(ctx).screen.note("it stays silent while mail is switched off: delivery.enabled")
 
 
 def _told(screen: Screen, name: str, switch: Switch) -> None:
@@ -218,11 +221,19 @@ def _all(parts: Parts) -> tuple[_Switched, ...]:
     )
 
 
-def _named(found: tuple[_Switched, ...], name: str) -> tuple[_Switched, ...]:
-    by_name = {one.sender.name: one for one in found}
+def _named(parts: Parts, name: str) -> tuple[_Switched, ...]:
+    by_name = {one.sender.name: one for one in _all(parts)}
     names = (name,) if name in by_name else senders_named(name)
     known = tuple(by_name[one] for one in names if one in by_name)
     if not known:
+        _, problems = parts.sender_tables()
+        wrong = [
+            p
+            for p in problems
+            if any(f"{p.where}.".startswith(f"senders.{one}.") for one in (name, *names))
+        ]
+        if wrong:
+            raise NotFoundError(f"sender: {name} is left out: {'; '.join(map(str, wrong))}")
         near = get_close_matches(name, (*by_name, *ALIASES), n=1)
         hint = f"did you mean {near[0]}?" if near else "`envoi senders list` shows all"
         raise NotFoundError(f"sender: none is called {name!r} ({hint})")
