@@ -272,6 +272,16 @@ def test_an_omeros_own_configuration_is_taken_over_by_its_names(home, name, text
     assert stat.S_IMODE(home.config.stat().st_mode) == 0o600
 
 
+def test_a_misspelt_property_about_mail_is_told_of_and_not_taken_over(home):
+    (home.folder / "l").write_text("omero.mail.pasword=hunter2\n" + LISTING)
+
+    ended = home.run("config", "import", str(home.folder / "l"), "--output", str(home.config))
+
+    told = "omero.mail.pasword: not taken over: not known here; did you mean omero.mail.password?"
+    assert (ended.code, f"warning: {told}" in ended.err) == (0, True)
+    assert "pasword" not in home.config.read_text()
+
+
 def test_stars_in_the_place_of_a_password_are_not_taken_for_one(home):
     (home.folder / "l").write_text(LISTING.replace("hunter2", "********"))
 

@@ -204,6 +204,35 @@ def test_from_follows_the_host(host, sender):
     assert str(settings.applications["main"].sender.address).lower() == sender
 
 
+@pytest.mark.parametrize(
+    ("host", "sender"),
+    [
+        ("smtp.university.example", "omero@smtp.university.example"),
+        ("192.0.2.1", "omero@localhost"),
+    ],
+)
+def test_from_follows_the_host_of_the_environment(host, sender):
+    settings = omero({"ENVOI_SMTP__HOST": host}, properties={"omero.mail.config": True})
+
+    assert str(settings.applications["main"].sender.address) == sender
+
+
+def test_from_follows_no_host_once_it_is_set():
+    properties = {"omero.mail.config": True, "omero.mail.from": "omero@example.org"}
+
+    settings = omero({"ENVOI_SMTP__HOST": "b.example"}, properties=properties)
+
+    assert str(settings.applications["main"].sender.address) == "omero@example.org"
+
+
+def test_a_host_of_the_environment_that_does_not_fit_is_told_of_alone():
+    with pytest.raises(SettingsError) as refused:
+        omero({"ENVOI_SMTP__HOST": "bad host"}, properties={"omero.mail.config": True})
+
+    (problem,) = refused.value.problems
+    assert problem.where == "smtp.host"
+
+
 def test_mail_is_off_and_warned_of_until_the_switch_is_there():
     settings = omero(properties={"omero.mail.host": "smtp.university.example"})
 

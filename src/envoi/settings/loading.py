@@ -23,6 +23,7 @@ from envoi.settings.environment import CONFIG, environment_layer
 from envoi.settings.kallithea import kallithea_layer
 from envoi.settings.layers import MAIN, Layer, Raw, label, merged, unmet, with_secrets
 from envoi.settings.listing import entries_of
+from envoi.settings.omero import following_host
 from envoi.settings.places import host_of, is_kallithea, is_loopback
 from envoi.settings.readers import MisfitError
 from envoi.settings.secret import Secret, has_credentials, masked_url, shown
@@ -103,7 +104,8 @@ def _found(path: Path | None, env: Mapping[str, str]) -> Path | None:
 
 def _assembled(document: Layer, env: Mapping[str, str], place: _Place) -> Settings:
     environment = environment_layer(env, document)
-    groups, unread = with_secrets(merged(document, environment), place.folder)
+    raws = following_host(merged(document, environment))
+    groups, unread = with_secrets(raws, place.folder)
     missing, dropped = unmet((document, environment), groups)
     document.warnings += dropped
     reading = _read(_ordered(groups), place.folder)

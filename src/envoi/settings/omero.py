@@ -9,6 +9,7 @@ among them, and give way to every key of ours.
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -26,6 +27,7 @@ from envoi.settings.layers import (
 )
 from envoi.settings.omero_expand import Expansion
 from envoi.settings.omero_keys import BEAN, BY_NAME, DEPRECATED, PREFIX, ROOT, Seed
+from envoi.settings.places import host as usable_host
 from envoi.settings.places import is_ip, is_loopback
 from envoi.settings.readers import MisfitError
 from envoi.settings.secret import shown
@@ -34,6 +36,7 @@ from envoi.settings.table import rows_of
 MAIL = "omero.mail."
 WEB = "omero.web."
 SWITCH = "omero.mail.config"
+_FROM = "omero.mail.from"
 SWITCH_ON = "envoi config set omero.mail.config true"
 # Names have five parts at most; whatever is far deeper is none of them.
 MAX_DEPTH = 8
@@ -108,6 +111,19 @@ def take_omero(layer: Layer, tables: Mapping[str, object], origin: str) -> None:
         del found[name]
     if found:
         _Taking(layer, found, origin).take()
+
+
+def following_host(groups: dict[str, dict[str, Raw]]) -> dict[str, dict[str, Raw]]:
+    """Return the values with OMERO's default sender at the host that the environment may name."""
+    sender, host = groups.get(MAIN, {}).get("from"), groups.get("smtp", {}).get("host")
+    if sender is None or host is None or sender.origin != _default_of(_FROM):
+        return groups
+    try:
+        domain = _domain(usable_host(str(host.value)))
+    except MisfitError:
+        return groups  # the host itself is told of
+    followed = {**groups[MAIN], "from": replace(sender, value=f"omero@{domain}")}
+    return {**groups, MAIN: followed}
 
 
 def unknown_property(name: str) -> Problem:
@@ -224,20 +240,17 @@ class _Taking:
             self._put_or_default(name, "starttls" if self._read.get(name) else "none")
 
     def _take_from(self) -> None:
-        name = "omero.mail.from"
+        name = _FROM
         if name in self._given:
             if name in self._read:
                 self._put(name, self._expansion.value(name))
             return
         host = self._group("smtp").get("host")
-        domain = str(host.value) if host else "localhost"
-        if is_ip(domain):
-            # No address may end in a bare IP address; the local name serves a relay right here.
-            if not is_loopback(domain):
-                got = "none, and a host without a name"
-                self._warn(name, "an address to send from", got, "mail comes from omero@localhost")
-            domain = "localhost"
-        self._default(name, f"omero@{domain}")
+        text = str(host.value) if host else "localhost"
+        if is_ip(text) and not is_loopback(text):
+            got = "none, and a host without a name"
+            self._warn(name, "an address to send from", got, "mail comes from omero@localhost")
+        self._default(name, f"omero@{_domain(text)}")
 
     def _demand_sign_in(self) -> None:
         auth, user = "omero.mail.smtp.auth", "omero.mail.username"
@@ -284,8 +297,8 @@ class _Taking:
     def _default(self, name: str, value: object) -> None:
         group, key = _place(name)
         if not self._is_ours(BY_NAME[name].target):
-            origin = f"OMERO's default of {name}"
-            self._layer.add(group, key, Raw(value=value, where=name, origin=origin))
+            raw = Raw(value=value, where=name, origin=_default_of(name))
+            self._layer.add(group, key, raw)
 
     def _put(self, name: str, value: object) -> None:
         group, key = _place(name)
@@ -318,6 +331,15 @@ class _Taking:
     def _warn(self, where: str, expected: str, got: str, hint: str) -> None:
         problem = Problem(where=where, expected=expected, got=got, hint=hint)
         self._layer.warnings.append(problem)
+
+
+def _default_of(name: str) -> str:
+    return f"OMERO's default of {name}"
+
+
+def _domain(host: str) -> str:
+    # No address may end in a bare IP address; the local name serves a relay right here.
+    return "localhost" if is_ip(host) else host
 
 
 def _place(name: str) -> tuple[str, str]:

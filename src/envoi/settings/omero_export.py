@@ -8,7 +8,7 @@ from envoi.core.kind import MASK
 from envoi.core.problem import Problem
 from envoi.errors import SettingsError
 from envoi.settings.layers import shown_name
-from envoi.settings.omero_keys import BY_NAME, DEPRECATED
+from envoi.settings.omero_keys import BY_NAME, DEPRECATED, ROOT
 
 MAX_BYTES = 4 * 1024 * 1024
 # What marks a profile as the one in force, and what names it.
@@ -41,8 +41,12 @@ def exported(path: Path) -> dict[str, str]:
 
 
 def about_mail(properties: dict[str, str]) -> dict[str, str]:
-    """Return those properties that concern mail, in the order of our table."""
-    order = {name: place for place, name in enumerate((*BY_NAME, *DEPRECATED))}
+    """Return those properties that concern mail, in the order of our table; unknown ones last."""
+    # A misspelt name is told of: OMERO stores it and never reads it.
+    known = (*BY_NAME, *DEPRECATED)
+    unknown = [name for name in sorted(properties) if name.startswith(f"{ROOT}.mail.")]
+    unknown = [name for name in unknown if name not in known]
+    order = {name: place for place, name in enumerate((*known, *unknown))}
     names = sorted((name for name in properties if name in order), key=lambda name: order[name])
     return {name: properties[name] for name in names}
 

@@ -14,6 +14,7 @@ from envoi.core.problem import Problem
 from envoi.errors import SettingsError
 from envoi.settings.keys import checked, key_of
 from envoi.settings.loading import from_mapping
+from envoi.settings.omero import unknown_property
 from envoi.settings.omero_export import about_mail, is_masked
 from envoi.settings.omero_keys import BY_NAME, DEPRECATED, ROOT
 
@@ -93,6 +94,8 @@ def _checked(texts: Mapping[str, str]) -> dict[str, object]:
 def _became(name: str, text: str) -> str:
     if name in DEPRECATED:
         return f"not taken over: OMERO ignores it; {DEPRECATED[name]} is in use"
+    if name not in BY_NAME:
+        return f"not taken over: not known here; {unknown_property(name).hint}"
     if is_masked(name, text):
         return f"not taken over: masked in the export; `envoi config set {name} -f FILE`"
     seed = BY_NAME[name]
