@@ -196,7 +196,7 @@ class Broadcasting:
         elif wanted is Order.GOING and kept.order is Order.GOING and not found.held:
             because = "it is not paused, and nothing of it is held"
         elif wanted is Order.GOING and not self._parts.has_relay(tx):
-            because = f"{self._parts.why_held}: set it first"
+            because = f"{self._parts.why_held}: change that first"
         if because:
             raise RefusedError(f"broadcast {kept.event_id}: {because}")
 

@@ -106,6 +106,17 @@ def test_an_order_that_changes_nothing_is_refused(mail_home):
     assert "it is not paused" in ended.err
 
 
+def test_resume_while_mail_is_switched_off_says_what_to_change(mail_home):
+    store(mail_home, "a@x.test")
+    mail_home.run("broadcast", "pause", "1")
+    assert mail_home.run("config", "set", "delivery.enabled", "false").code == 0
+
+    ended = mail_home.run("broadcast", "resume", "1")
+
+    assert ended.code == ExitCode.FAILED
+    assert "broadcast 1: delivery.enabled is false: change that first" in ended.err
+
+
 def test_cancel_asks_first(mail_home):
     store(mail_home, "a@x.test")
 
