@@ -19,7 +19,9 @@ from tests.desk import PATIENCE_S, ROOT
 
 KINDS = {
     "cs_comment",
+    "error_report",
     "failed_login",
+    "held_back",
     "message",
     "new_comment",
     "new_user",
