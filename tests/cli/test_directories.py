@@ -91,6 +91,16 @@ def test_check_counts_the_users_of_a_statement(sql):
     assert found["said"].startswith("main: 1 user, 1 administrator, sqlite:///")
 
 
+def test_where_another_system_keeps_nobody_nobody_is_added_here(sql):
+    home = sql("SELECT nr AS id, nick AS login, '' AS first_name, '' AS last_name, "
+               "mail AS email, 1 AS is_active, boss AS is_admin FROM t WHERE nr > 0")  # fmt: skip
+
+    listed = home.run("user", "list")
+
+    assert "no users there" in listed.err
+    assert "user add" not in listed.err
+
+
 def test_check_names_the_column_that_a_statement_lacks(sql):
     [found] = findings(sql("SELECT nr AS id, nick AS login, mail AS email FROM t"))[:1]
 

@@ -216,3 +216,13 @@ def test_a_broken_rule_harms_neither_the_application_nor_other_senders(omero, tm
     receipt = omero.notify(failed("root"))
 
     assert receipt.deliveries == 2
+
+
+def test_what_closes_a_limit_has_the_prefix_that_filters_look_for(make_mailer):
+    made = make_mailer(omero={"omero.mail.config": "true"})
+
+    senders, _ = made.parts.sender_tables()
+
+    prefixes = {sender.name: sender.prefix for sender in senders}
+    assert prefixes["held_back"] == prefixes["failed_login"] == "[OMERO]"
+    assert prefixes["password_reset"] is None

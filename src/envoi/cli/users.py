@@ -24,7 +24,7 @@ from envoi.directory.people import (
 )
 from envoi.directory.records import NO_USER, Saved, UserFilter, UserRecord
 from envoi.directory.root import ROOT, keep_root
-from envoi.directory.roster import Roster
+from envoi.directory.roster import OwnRoster, Roster
 from envoi.errors import InputError
 from envoi.seams import Tx
 
@@ -209,11 +209,12 @@ def show_all(ctx: typer.Context, options: _ListOptions) -> None:
     )
     with looking(ctx, options.application) as roster:
         found = tuple(_pages(roster, which, options))
+        is_ours = isinstance(roster, OwnRoster)
     if options.as_json:
         screen.document([user_form(user) for user in found])
         return
     if not found:
-        screen.note(_nobody(which))
+        screen.note(_nobody(which, is_ours=is_ours))
         return
     screen.table(("ID", "LOGIN", "NAME", "ADDRESS", "FLAGS", "GROUPS"), map(_row, found))
     if len(found) == options.limit:
@@ -325,9 +326,9 @@ def _flags(user: UserRecord) -> str:
     return ", ".join(filter(None, flags))
 
 
-def _nobody(which: UserFilter) -> str:
-    if which == UserFilter():
-        return (
-            "no users yet: try `envoi user add LOGIN --email ADDRESS`, or `envoi user import FILE`"
-        )
-    return "no user is like that"
+def _nobody(which: UserFilter, *, is_ours: bool) -> str:
+    if which != UserFilter():
+        return "no user is like that"
+    if not is_ours:
+        return "no users there: `envoi check` says where they are read"
+    return "no users yet: try `envoi user add LOGIN --email ADDRESS`, or `envoi user import FILE`"

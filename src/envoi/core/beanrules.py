@@ -42,8 +42,9 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "newGroupMailSender": ("new_group",),
     "newCommentMailSender": ("new_comment", "new_comment_object"),
 }
+# Of the mail that closes a limit too: filters look for the prefix.
 PREFIXES: Mapping[str, Mapping[str, Plain]] = {
-    name: {"prefix": PREFIX} for names in ALIASES.values() for name in names
+    name: {"prefix": PREFIX} for names in (*ALIASES.values(), ("held_back",)) for name in names
 }
 # It is among the settings wherever one of OMERO's properties about mail is.
 MASTER_SWITCH = "omero.mail.config"
