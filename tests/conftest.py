@@ -1,6 +1,7 @@
 """What every room's tests may ask for: a database on either engine, fresh for each test."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from tests.postgres import PostgresServer, open_server
 pytest_plugins = ["envoi.testing.fixtures"]
 
 ENGINES = ("sqlite", "postgresql")
+
+# A program that its tests start as a process of its own; nothing to be collected.
+collect_ignore = ["integrations/django_site.py"]
+
+# A shell starts what runs in its background without Ctrl-C, and every process started from there
+# inherits that: tests that press it would wait for nothing.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test asserts a time, and two cores may be busy. In CI hypothesis does this by itself, and
 # tries the same examples at every run.

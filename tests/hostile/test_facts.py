@@ -238,6 +238,9 @@ def test_every_shipped_kind_carries_every_text(house, locale):
                     "people": {role: [address] for role in kind.roles}}  # fmt: skip
             receipt = mailer.notify(forms.read_event(form))
             assert receipt.is_kept, receipt
+            if not receipt.event_id:
+                assert "is counted and not mailed" in receipt.because  # one more of an equal error
+                continue
             house.expected += [chosen.address for chosen in
                                house.explained(receipt.event_id).chosen]  # fmt: skip
 
