@@ -85,6 +85,7 @@ REFUSED = [
     ("smtp.auth", ["XOAUTH2"], "a list of 1", "'XOAUTH2': expected PLAIN, LOGIN or CRAM-MD5"),
     ("smtp.auth", "PLAIN", "'PLAIN'", "write it in [ ]"),
     ("smtp.ca_file", "nowhere.pem", "'nowhere.pem'", f"there is no file {HERE}/nowhere.pem"),
+    ("smtp.ca_file", "https://u:pw@h/x", "'https://********@h/x'", "a path on this machine"),
     ("smtp.connect_timeout_s", 0, "0", ""),
     ("smtp.connect_timeout_s", float("nan"), "nan", ""),
     ("smtp.connect_timeout_s", "30", "'30'", "without quotes"),

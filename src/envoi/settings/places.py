@@ -170,6 +170,8 @@ def any_path(text: str, folder: Path) -> Path:
     """Return the path, a relative one below the folder of the settings file."""
     if text.startswith("~"):
         raise MisfitError("~ is not expanded: write the whole path")
+    if "://" in text:  # said before any path made of it, where its password is none to find
+        raise MisfitError("a path on this machine, not a URL")
     return folder / text
 
 
