@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 from envoi.core.people import Address, Person
 from envoi.directory.foreign import ForeignDatabase
-from envoi.directory.proposing import by_name, holders_of, ids_of, line_of, usable
-from envoi.directory.records import GroupRecord, person_id
+from envoi.directory.proposing import by_name, holders_of, ids_of, person_of
+from envoi.directory.records import GroupRecord
 from envoi.directory.source import ForeignDirectory, Source, source_of
 from envoi.directory.statements import number, rows_in, rows_of
 from envoi.directory.tables import Holder
-from envoi.directory.typed import MAX_UNUSABLE_CHARS, shown
-from envoi.seams import Row, Tx
+from envoi.seams import Tx
 
 # The row that stands for whoever is not signed in; the statements below leave it out.
 ANONYMOUS = "default"
@@ -101,7 +100,7 @@ class KallitheaTables:
         """Return the users with these ids, ascending, that exist."""
         wanted = frozenset(ids)
         rows = (row for row in rows_of(self.tx, _PEOPLE, ids) if row[0] in wanted)
-        return {number(row[0]): _person(row) for row in rows}
+        return {number(row[0]): person_of(row) for row in rows}
 
     def newest(self) -> int:
         """Return the greatest user id there is; 0 when there is none."""
@@ -197,19 +196,3 @@ SELECT g.users_group_id, g.users_group_name, g.user_group_description, g.users_g
      AND u.username <> 'default')
 FROM users_groups g
 """
-
-
-def _person(row: Row) -> Person:
-    user_id, username, first_name, last_name, email, is_active, is_admin = row
-    text = str(email or "")
-    address = usable(text) if text else None
-    return Person(
-        id=person_id(number(user_id)),
-        login=line_of(username),
-        first_name=line_of(first_name),
-        last_name=line_of(last_name),
-        address=address,
-        unusable_address="" if address else shown(text, MAX_UNUSABLE_CHARS),
-        is_active=bool(is_active),
-        is_admin=bool(is_admin),
-    )

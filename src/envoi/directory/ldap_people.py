@@ -8,14 +8,13 @@ an error, never mixed up.
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from envoi.core.people import Person
 from envoi.directory.ldap_talk import Entry
-from envoi.directory.proposing import line_of, usable
-from envoi.directory.records import person_id
-from envoi.directory.typed import MAX_UNUSABLE_CHARS, login_key, shown
+from envoi.directory.proposing import person_of
+from envoi.directory.typed import login_key, shown
 from envoi.errors import DirectoryError
 from envoi.settings import LdapSettings
 
@@ -89,23 +88,21 @@ def known_of(
         return None
     dn = dn_key(entry.dn)
     primary, extra = entry.texts(settings.email), entry.texts(settings.extra_email)
-    text = primary[0] if primary else ""
-    address = usable(text) if text else None
     groups = frozenset(dn_key(name) for name in entry.texts(settings.member_of))
     number = number_of(_id_in(entry, settings.id))
-    person = Person(
-        id=person_id(number),
-        login=line_of(logins[0]),
-        first_name=line_of(next(iter(entry.texts(settings.first_name)), "")),
-        last_name=line_of(next(iter(entry.texts(settings.last_name)), "")),
-        address=address,
-        unusable_address="" if address else shown(text, MAX_UNUSABLE_CHARS),
-        is_active=dn not in inactive,
-        is_admin=not groups.isdisjoint(admins)
+    is_admin = (
+        not groups.isdisjoint(admins)
         or dn in admins
-        or any(login_key(login) in admins for login in logins),
+        or any(login_key(login) in admins for login in logins)
     )
+    names = (_first(entry.texts(of)) for of in (settings.first_name, settings.last_name))
+    row = (number, logins[0], *names, _first(primary), dn not in inactive, is_admin)
+    person = person_of(row)
     return Known(person, number, dn, logins, (*primary, *extra), bool(primary), groups)
+
+
+def _first(texts: Sequence[str]) -> str:
+    return texts[0] if texts else ""
 
 
 def group_of(entry: Entry, settings: LdapSettings) -> Group | None:

@@ -13,10 +13,18 @@ import idna
 
 from envoi.addresses import parse_address
 from envoi.core.kind import clean_line
-from envoi.core.people import Address
+from envoi.core.people import Address, Person
+from envoi.directory.records import person_id
 from envoi.directory.statements import number, rows_in
 from envoi.directory.tables import Holder
-from envoi.directory.typed import MAX_NAME_CHARS, address_key, ascii_lower, login_key
+from envoi.directory.typed import (
+    MAX_NAME_CHARS,
+    MAX_UNUSABLE_CHARS,
+    address_key,
+    ascii_lower,
+    login_key,
+    shown,
+)
 from envoi.seams import Row, Tx
 
 
@@ -144,3 +152,25 @@ def ids_of(rows: Iterable[Row]) -> list[int]:
 def line_of(text: object) -> str:
     """Return a name on one line: whatever wrote it did not ask us what a name may hold."""
     return clean_line(str(text or ""))[:MAX_NAME_CHARS]
+
+
+def person_of(row: Row) -> Person:
+    """Return the person of a row of another system.
+
+    Args:
+        row: Number, login, first and last name, primary address as stored, whether active,
+            whether an administrator.
+    """
+    user_id, login, first_name, last_name, email, is_active, is_admin = row
+    text = str(email or "")
+    address = usable(text) if text else None
+    return Person(
+        id=person_id(number(user_id)),
+        login=line_of(login),
+        first_name=line_of(first_name),
+        last_name=line_of(last_name),
+        address=address,
+        unusable_address="" if address else shown(text, MAX_UNUSABLE_CHARS),
+        is_active=bool(is_active),
+        is_admin=bool(is_admin),
+    )

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from envoi.core.people import Address, Person
 from envoi.core.problem import Problem
 from envoi.directory.foreign import ForeignDatabase
-from envoi.directory.proposing import by_name, holders_of, ids_of, line_of, usable
-from envoi.directory.records import GroupRecord, person_id
+from envoi.directory.proposing import by_name, holders_of, ids_of, person_of
+from envoi.directory.records import GroupRecord
 from envoi.directory.source import Source, source_of
 from envoi.directory.statements import number, rows_in, rows_of
 from envoi.directory.tables import Holder
-from envoi.directory.typed import MAX_UNUSABLE_CHARS, shown
 from envoi.errors import DirectoryError
 from envoi.seams import Row, Tx
 
@@ -190,7 +189,7 @@ class SqlTables:
         """Return the users with these ids, ascending, that exist."""
         wanted = frozenset(ids)
         rows = rows_of(self.tx, self.queries.within(_PEOPLE), ids)
-        return {number(row[0]): _person(row) for row in rows if row[0] in wanted}
+        return {number(row[0]): person_of(row) for row in rows if row[0] in wanted}
 
     def newest(self) -> int:
         """Return the greatest user id there is; 0 when there is none."""
@@ -277,19 +276,3 @@ FROM <groups> LEFT JOIN <members> ON its_members.group_id = its_groups.id
 LEFT JOIN <users> ON its_users.id = its_members.user_id
 GROUP BY its_groups.id, its_groups.name
 """
-
-
-def _person(row: Row) -> Person:
-    user_id, login, first_name, last_name, email, is_active, is_admin = row
-    text = str(email or "")
-    address = usable(text) if text else None
-    return Person(
-        id=person_id(number(user_id)),
-        login=line_of(login),
-        first_name=line_of(first_name),
-        last_name=line_of(last_name),
-        address=address,
-        unusable_address="" if address else shown(text, MAX_UNUSABLE_CHARS),
-        is_active=bool(is_active),
-        is_admin=bool(is_admin),
-    )
