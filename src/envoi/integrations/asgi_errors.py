@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
-from envoi.integrations.requests import FORM_TYPE, of_scope
+from envoi.integrations.requests import FORM_TYPE, of_scope, user_by
 from envoi.mailer import Mailer
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -67,8 +67,5 @@ class ReportErrors:
         return receive_and_keep
 
     def _report(self, error: Exception, scope: Scope, body: bytes) -> None:
-        try:
-            user = self._user_of(scope)
-        except Exception:  # noqa: BLE001 # the application's own, and it has failed once already
-            user = ""
+        user = user_by(self._user_of, scope)
         self._mailer.report(error, of_scope(scope, user, body), release=self._release)

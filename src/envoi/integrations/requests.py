@@ -1,6 +1,6 @@
 """This room reads the request that met an error from what a server handed to the application."""
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, quote
 
@@ -9,6 +9,14 @@ from envoi.core.incident import Request
 FORM_TYPE = "application/x-www-form-urlencoded"
 # More fields than a person fills in are no form.
 MAX_FIELDS = 1_000
+
+
+def user_by(user_of: Callable[[Any], str], request: object) -> str:
+    """Return who is signed in, as the application says; nobody where it fails to."""
+    try:
+        return user_of(request)
+    except Exception:  # noqa: BLE001 # the application's own, and it has failed once already
+        return ""
 
 
 def of_environ(environ: Mapping[str, Any], user: str = "", body: bytes = b"") -> Request:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias, cast
 
-from envoi.integrations.requests import Kept, keep_body, of_environ
+from envoi.integrations.requests import Kept, keep_body, of_environ, user_by
 from envoi.mailer import Mailer
 
 Environ: TypeAlias = dict[str, Any]
@@ -53,10 +53,7 @@ class ReportErrors:
         return _Watched(answer, lambda err: self._report(err, environ, kept))
 
     def _report(self, error: Exception, environ: Environ, kept: Kept | None) -> None:
-        try:
-            user = self._user_of(environ)
-        except Exception:  # noqa: BLE001 # the application's own, and it has failed once already
-            user = ""
+        user = user_by(self._user_of, environ)
         request = of_environ(environ, user, kept.body if kept else b"")
         self._mailer.report(error, request, release=self._release)
 
