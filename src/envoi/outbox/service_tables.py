@@ -1,0 +1,68 @@
+"""This room says which tables the processes share beside the mail and the directory."""
+
+from sqlalchemy import Column, Index, String, Table
+
+from envoi.outbox.columns import count, flag, key, large_count, metadata, moment_ms, number, words
+
+meta = Table(
+    "envoi_meta",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    words("value"),
+)
+
+switch = Table(
+    "envoi_switch", metadata,
+    key("name", 200), words("value"), moment_ms("changed_at_ms"), words("changed_by"),
+)  # fmt: skip
+
+relay = Table(
+    "envoi_relay", metadata,
+    key("name"), moment_ms("paused_until_ms"), words("because"), words("advice"),
+    moment_ms("down_since_ms"), count("attempts"),
+)  # fmt: skip
+
+worker = Table(
+    "envoi_worker", metadata,
+    key("id"), words("host"), count("pid"), moment_ms("started_at_ms"), moment_ms("seen_at_ms"),
+    words("transport"),
+)  # fmt: skip
+
+# Who used, or tried to use, what only an administrator may.
+audit = Table(
+    "envoi_audit", metadata,
+    number(), moment_ms("at_ms"), words("made_by"), words("login"), words("action"),
+    words("target"), words("outcome"),
+)  # fmt: skip
+
+# How much mail of a sender a person had in the window that runs, and how much was held back.
+limit = Table(
+    "envoi_limit", metadata,
+    key("application"), key("sender", 128), key("address", 320),
+    moment_ms("ends_at_ms"), count("told"), count("held_back"), moment_ms("held_since_ms"),
+)  # fmt: skip
+Index("envoi_limit_ends", limit.c.ends_at_ms)
+
+# Servers by name, up or down, and the processes that make them up.
+server = Table(
+    "envoi_server", metadata,
+    key("application"), key("name"), flag("is_up"), moment_ms("left_at_ms"), moment_ms("due_at_ms"),
+    moment_ms("seen_at_ms"),
+)  # fmt: skip
+instance = Table(
+    "envoi_instance", metadata,
+    key("id"), Column("application", String(100), nullable=False),
+    Column("server", String(100), nullable=False), words("host"), count("pid"),
+    moment_ms("seen_at_ms"),
+)  # fmt: skip
+
+# Errors that share a fingerprint.
+incident = Table(
+    "envoi_incident", metadata,
+    key("application"), key("fingerprint", 64), words("error_type"), words("message"),
+    words("place"), words("release"), Column("standing", String(20), nullable=False),
+    large_count("count"), moment_ms("first_at_ms"), moment_ms("last_at_ms"),
+    moment_ms("window_ends_at_ms"), large_count("window_count"), large_count("held_back"),
+)  # fmt: skip
+Index("envoi_incident_windows", incident.c.window_ends_at_ms)
+Index("envoi_incident_last", incident.c.last_at_ms)
