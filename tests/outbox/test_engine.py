@@ -325,11 +325,43 @@ def test_a_server_that_does_not_answer_is_given_up(silent_server, driver):
 def test_what_the_address_says_of_waiting_wins():
     database = Database("postgresql://h/d?connect_timeout=9", busy_timeout_ms=2_500)
 
-    assert database.socket_patience() == {"tcp_user_timeout": 2_500}
-    assert Database("postgresql://h/d", busy_timeout_ms=2_500).socket_patience() == {
-        "connect_timeout": 3,
-        "tcp_user_timeout": 2_500,
-    }
+    said = database.socket_patience()
+    assert "connect_timeout" not in said
+    unsaid = Database("postgresql://h/d", busy_timeout_ms=2_500).socket_patience()
+    assert unsaid["connect_timeout"] == 3
+    assert said["tcp_user_timeout"] == unsaid["tcp_user_timeout"] == 2_500
+
+
+@pytest.mark.postgresql
+def test_a_server_that_takes_no_writes_any_more_is_left(postgresql_url, postgres_server):
+    """After a fail-over the old primary answers and refuses; another may take writes by now."""
+    outbox = open_outbox(postgresql_url)
+    name = outbox.database.url.database
+    stored(outbox)
+    with outbox.transaction() as tx:
+        before = tx.execute("SELECT pg_backend_pid()", {})
+    postgres_server.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    postgres_server.run(f"{cut} WHERE datname = '{name}'")
+
+    with pytest.raises(OutboxUnavailableError, match="takes no writes"):
+        stored(outbox)
+    postgres_server.run(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
+
+    stored(outbox)
+    with outbox.transaction() as tx:
+        assert tx.execute("SELECT pg_backend_pid()", {}) != before
+    outbox.close()
+
+
+@pytest.mark.postgresql
+def test_a_transaction_that_nobody_continues_is_ended_by_the_server(postgresql_url):
+    outbox = open_outbox(postgresql_url)
+    with outbox.transaction() as tx:
+        rows = tx.execute("SHOW idle_in_transaction_session_timeout", {})
+    outbox.close()
+
+    assert rows == [("1min",)]
 
 
 def test_connections_that_were_cut_are_made_anew(postgresql_url, postgres_server):

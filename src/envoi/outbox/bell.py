@@ -237,6 +237,8 @@ class Listener:
         import psycopg  # noqa: PLC0415 # an optional package
         from psycopg.conninfo import make_conninfo  # noqa: PLC0415 # same
 
-        url = self._database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        url = self._database.url
+        # As SQLAlchemy itself connects: only it knows its own way to write several hosts.
+        _, place = url.get_dialect()().create_connect_args(url)
         patience = self._database.socket_patience()
-        return psycopg.connect(make_conninfo(url, **patience), autocommit=True)
+        return psycopg.connect(make_conninfo("", **{**place, **patience}), autocommit=True)

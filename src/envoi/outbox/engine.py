@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, cast
 from envoi.errors import InputError, OutboxUnavailableError
 from envoi.forks import ForkGate
 from envoi.outbox import schema as schemas
-from envoi.outbox.failures import refused
+from envoi.outbox.failures import is_demoted, refused
+from envoi.outbox.location import parse_url
 from envoi.outbox.tx import ConnectionTx
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ MAX_CONNECTIONS = 20
 LEAST_CONNECT_MS = 2_000
 # A connection that waits longer for a free place in the pool than this finds a stuck process.
 POOL_WAIT_S = 10
+# A connection over which nothing goes is asked for a sign of life after this.
+KEEPALIVE_IDLE_S = 10
+# A transaction of ours pauses for a directory's answer at most; after this nobody is behind it.
+ABANDONED_S = 60
 # Any number that nobody else uses: "envoi" in hexadecimal ASCII.
 _UPGRADE_LOCK = 0x656E766F69
 
@@ -179,6 +184,8 @@ class Database:
         """
         wait_ms = max(self.busy_timeout_ms, LEAST_CONNECT_MS)
         wanted = {"connect_timeout": -(-wait_ms // 1000), "tcp_user_timeout": wait_ms}
+        # Who only listens sends nothing, and would never find out that nobody is there.
+        wanted |= {"keepalives_idle": KEEPALIVE_IDLE_S, "keepalives_interval": 5}
         speaks_libpq = self._url.get_driver_name() in {"psycopg", "psycopg2"}
         given = self._url.query
         return {key: value for key, value in wanted.items() if speaks_libpq and key not in given}
@@ -202,7 +209,12 @@ class Database:
                 with connection.begin():
                     self._remember_file()
                     yield connection
-        except (SQLAlchemyError, sqlite3.Error) as err:
+        except (SQLAlchemyError, sqlite3.Error, OutboxUnavailableError) as err:
+            if is_demoted(err):
+                # Its connections are well, and would be offered again and again.
+                self.close()
+            if isinstance(err, OutboxUnavailableError):
+                raise
             raise refused(err) from err
 
     def _renew_after_fork(self) -> None:
@@ -224,11 +236,22 @@ class Database:
             pool_pre_ping=True,
         )
 
+        patience = {
+            # Without it a lock that somebody forgot would hold up the application for ever.
+            "lock_timeout": self.busy_timeout_ms,
+            # The server's side: a host that lost its network in the middle of a transaction would
+            # keep the rows locked that it was about to claim, for the two hours of TCP.
+            "idle_in_transaction_session_timeout": f"'{ABANDONED_S}s'",
+            "tcp_user_timeout": f"'{ABANDONED_S}s'",
+            "tcp_keepalives_idle": KEEPALIVE_IDLE_S,
+            "tcp_keepalives_interval": 5,
+            "tcp_keepalives_count": 3,
+        }
+
         @event.listens_for(engine, "connect")
         def set_up(raw: "DBAPIConnection", _record: object) -> None:  # pyright: ignore[reportUnusedFunction] # the decorator registers it
-            # Without it a lock that somebody forgot would hold up the application for ever.
             cursor = raw.cursor()
-            cursor.execute(f"SET lock_timeout = {self.busy_timeout_ms}")
+            cursor.execute("".join(f"SET {key} = {value}; " for key, value in patience.items()))
             cursor.close()
             raw.commit()
 
@@ -291,31 +314,6 @@ def _make_private(path: str | None) -> None:
     # umask lets, and gives its journal files the rights of the file.
     with suppress(OSError):  # SQLite says better what is wrong with the place
         os.close(os.open(path or "", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def parse_url(text: str) -> "URL":
-    """Return the address of an outbox; `postgresql://` is spoken by psycopg 3.
-
-    Raises:
-        InputError: Not an address of SQLite or PostgreSQL.
-    """
-    from sqlalchemy import make_url  # noqa: PLC0415 # heavy, used at the edge only
-    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 # same
-
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError) as err:
-        raise InputError(f"outbox.url: expected {_FORMS}, got something else") from err
-    if url.drivername in {"postgres", "postgresql"}:
-        url = url.set(drivername="postgresql+psycopg")
-    if url.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise InputError(f"outbox.url: expected {_FORMS}, got {url.get_backend_name()}://")
-    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
-        raise InputError(f"outbox.url: expected {_FORMS}; in memory no mail survives a restart")
-    return url
-
-
-_FORMS = "sqlite:///PATH or postgresql://USER@HOST/DATABASE"
 
 
 def _file_id(path: str | None) -> tuple[int, int] | None:

@@ -19,6 +19,10 @@ _ADVICE = (
     ("password", "check user and password in outbox.url"),
     ("does not exist", "check the names in outbox.url"),
 )
+# What a server says that was a primary and takes no writes any more.
+_READ_ONLY_STATE = "25006"
+# Not the statement is wrong: the server is another's now, or ended a transaction that slept.
+_TEMPORARY_STATES = frozenset({_READ_ONLY_STATE, "25P03"})
 _TEMPORARY = frozenset({"OperationalError", "InterfaceError", "TimeoutError", "DatabaseError"})
 MAX_WORDS = 300
 
@@ -28,16 +32,30 @@ def refused(err: Exception) -> EnvoiError:
 
     Statement and parameters stay out of the message: they may hold a reader's words.
     """
-    cause = getattr(err, "orig", None) or err.__cause__ or err
+    cause = _cause_of(err)
     words = " ".join(str(cause).split())[:MAX_WORDS]
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    state = _state_of(cause)
     if state in _MISSING_STATES or any(word in words for word in _MISSING_WORDS):
         return SchemaError(
             f"the outbox's tables do not fit this Envoi ({words}): run `envoi db upgrade`"
         )
-    if type(err).__name__ in _TEMPORARY:
+    if type(err).__name__ in _TEMPORARY or state in _TEMPORARY_STATES:
         return OutboxUnavailableError(f"the outbox cannot be used: {words}{_advice(words)}")
     return OutboxError(f"the outbox refused: {type(cause).__name__}: {words}")
+
+
+def is_demoted(err: Exception) -> bool:
+    """Whether the server takes no writes: another one may have been promoted in its place."""
+    first = err.__cause__ if isinstance(err, OutboxError) else err
+    return isinstance(first, Exception) and _state_of(_cause_of(first)) == _READ_ONLY_STATE
+
+
+def _cause_of(err: Exception) -> BaseException:
+    return getattr(err, "orig", None) or err.__cause__ or err
+
+
+def _state_of(cause: BaseException) -> object:
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
 
 
 def _advice(words: str) -> str:

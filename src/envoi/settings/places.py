@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -131,7 +132,9 @@ def outbox_url(text: str, folder: Path) -> str:
     if match := _SQLITE.match(text):
         return match[0] + _sqlite_file(text[match.end() :], folder)
     if match := _POSTGRESQL.match(text):
-        _split(text)
+        # Several servers of one database (libpq): each is read as if it stood alone.
+        for one in _one_by_one(text):
+            _split(one)
         return "postgresql" + text[len("postgres") :].removeprefix("ql")
     if re.match(r"(mysql|mariadb|oracle|mssql)\b", text):
         raise MisfitError("Envoi speaks SQLite and PostgreSQL only")
@@ -140,9 +143,19 @@ def outbox_url(text: str, folder: Path) -> str:
     raise MisfitError
 
 
+def _one_by_one(text: str) -> Iterator[str]:
+    scheme, mark, rest = text.partition("://")
+    place, slash, path = rest.partition("/")
+    user, at, hosts = place.rpartition("@")
+    for one in hosts.split(","):
+        yield f"{scheme}{mark}{user}{at}{one}{slash}{path}"
+
+
 def directory_url(text: str, folder: Path) -> str:
     """Return the URL of a database, as `outbox_url` does, or of an LDAP server."""
     if not re.match(r"ldaps?://", text):
+        if len(list(_one_by_one(text))) > 1:
+            raise MisfitError("several hosts are written ?host=HOST1:PORT&host=HOST2:PORT here")
         return outbox_url(text, folder)
     parts = _split(text)
     if not parts.hostname or "@" in parts.netloc:
