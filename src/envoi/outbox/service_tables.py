@@ -1,6 +1,6 @@
 """This room says which tables the processes share beside the mail and the directory."""
 
-from sqlalchemy import Column, Index, String, Table
+from sqlalchemy import Column, Index, SmallInteger, String, Table
 
 from envoi.outbox.columns import count, flag, key, large_count, metadata, moment_ms, number, words
 
@@ -66,3 +66,19 @@ incident = Table(
 )  # fmt: skip
 Index("envoi_incident_windows", incident.c.window_ends_at_ms)
 Index("envoi_incident_last", incident.c.last_at_ms)
+
+# Links that lead nowhere, and until when what is found is gathered for the next digest.
+broken_link = Table(
+    "envoi_broken_link", metadata,
+    key("application"), key("fingerprint", 64), words("host"), flag("is_internal"),
+    words("referrer"), words("url"), words("user_agent"), words("client"),
+    large_count("count"), large_count("untold"), moment_ms("first_at_ms"), moment_ms("last_at_ms"),
+)  # fmt: skip
+Index("envoi_broken_link_last", broken_link.c.last_at_ms)
+link_digest = Table(
+    "envoi_link_digest", metadata,
+    key("application"),
+    Column("is_internal", SmallInteger, primary_key=True, autoincrement=False),
+    moment_ms("ends_at_ms"), large_count("unlisted"),
+)  # fmt: skip
+Index("envoi_link_digest_ends", link_digest.c.ends_at_ms)
