@@ -71,6 +71,7 @@ class Conversation:
         self._username = ""
         self._message_count = 0
         self._transaction: _Transaction | None = None
+        self._mail_fault = Fault.NONE
 
     def run(self) -> None:
         """Speak until one side hangs up."""
@@ -217,6 +218,7 @@ class Conversation:
             self._wire.hang_up_with("421 4.7.0 too many messages on this connection")
         if fault is Fault.MAIL_DROP:
             self._wire.hang_up()
+        self._mail_fault = fault
         if self._refuse(fault, AT_MAIL):
             return
         path, _, words = argument.removeprefix("FROM:").partition(">")
@@ -233,11 +235,14 @@ class Conversation:
         self._ledger.note_offer(recipient)
         transaction = self._transaction
         if transaction is None:
+            # In a group of commands it says whose MAIL was refused.
+            self._note_answer([recipient], "mail", AT_MAIL.get(self._mail_fault))
             self._wire.reply("503 5.5.1 MAIL first")
             return
         transaction.fault = fault_of(recipient) or transaction.fault
         if transaction.fault is Fault.RCPT_DROP:
             self._wire.hang_up()
+        self._note_answer([recipient], "rcpt", AT_RCPT.get(transaction.fault))
         if self._refuse(transaction.fault, AT_RCPT):
             return
         if not recipient.isascii() and "SMTPUTF8" not in transaction.words:
@@ -259,6 +264,7 @@ class Conversation:
         if not transaction.recipients and fault is not Fault.RCPT_550_354:
             self._wire.reply("554 5.5.1 no valid recipients")
             return
+        self._note_answer(transaction.recipients, "data", AT_DATA.get(fault))
         if self._refuse(fault, AT_DATA):
             return
         extra = ("250 2.0.0 ok",) if fault is Fault.DESYNC_DATA else ()
@@ -297,6 +303,7 @@ class Conversation:
         if fault is Fault.SLOW_ACK:
             self._wire.flush()
             self._house.stopping.wait(self._traits.slow_s)
+        self._note_answer(transaction.recipients, "content", AT_END.get(fault, "250"))
         if self._refuse(fault, AT_END):
             return
         self._wire.reply(f"250 2.0.0 queued as {self._number:X}-{self._message_count:X}")
@@ -316,6 +323,11 @@ class Conversation:
                     is_acknowledged=transaction.fault not in KEPT_UNSAID,
                 )
             )
+
+    def _note_answer(self, recipients: list[str], stage: str, line: str | None) -> None:
+        for recipient in recipients:
+            if line is not None:
+                self._ledger.note_answer(recipient, stage, int(line[:3]))
 
     def _refuse(self, fault: Fault, answers: dict[Fault, str]) -> bool:
         line = answers.get(fault)

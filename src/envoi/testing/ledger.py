@@ -78,12 +78,30 @@ class Kept:
         return str(self.message["Message-ID"] or "")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a relay decided about one recipient's mail, whether or not the client heard of it.
+
+    Args:
+        at_s: When it was said, monotonic seconds.
+        recipient: Envelope recipient.
+        stage: The command: `mail`, `rcpt`, `data` or `content`.
+        code: Three digits.
+    """
+
+    at_s: float
+    recipient: str
+    stage: str
+    code: int
+
+
 class Ledger:
     """What a relay has and saw; its threads write, tests read.
 
     Attributes:
         lied: Recipients whose mail it acknowledged and threw away.
         offers: When (monotonic seconds) which recipient was offered, refused or not.
+        answers: Every refusal, and every answer to a content.
         violations: What the client did against the protocol, in words.
         sign_ins: Number of AUTH attempts.
         bare_cr: CRs in contents without LF behind.
@@ -98,6 +116,7 @@ class Ledger:
         self._kept: list[Kept] = []
         self.lied: list[str] = []
         self.offers: list[tuple[float, str]] = []
+        self.answers: list[Answer] = []
         self.violations: list[str] = []
         self.sign_ins = 0
         self.bare_cr = 0
@@ -164,6 +183,12 @@ class Ledger:
         """Note that a recipient was offered."""
         with self._changed:
             self.offers.append((time.monotonic(), recipient))
+
+    def note_answer(self, recipient: str, stage: str, code: int) -> None:
+        """Note what is answered about a recipient's mail, right before it is said."""
+        answer = Answer(at_s=time.monotonic(), recipient=recipient, stage=stage, code=code)
+        with self._changed:
+            self.answers.append(answer)
 
     def note_content(self, raw: bytes) -> None:
         """Count what must not be in a content, as it came over the wire."""
