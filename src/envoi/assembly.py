@@ -11,7 +11,7 @@ from pathlib import Path
 from envoi.core.beanrules import MASTER_SWITCH, PREFIXES
 from envoi.core.beans import without_taken
 from envoi.core.delivery import Patience
-from envoi.core.kind import Kind, Plain
+from envoi.core.kind import Kind, MailClass, Plain
 from envoi.core.message import Identity
 from envoi.core.people import Address
 from envoi.core.problem import Problem
@@ -277,6 +277,7 @@ def patience_of(delivery: DeliverySettings) -> Patience:
         longest_retry_ms=delivery.longest_retry_s * 1000,
         give_up_after_ms=delivery.give_up_after_s * 1000,
         uncertain_wait_ms=delivery.uncertain_wait_s * 1000,
+        hold_uncertain=frozenset(map(MailClass, delivery.hold_uncertain)),
     )
 
 

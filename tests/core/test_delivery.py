@@ -208,6 +208,29 @@ def test_a_doubt_is_its_own_state_and_waits(mail_class, claims, wait_ms):
     assert told == Uncertain(because="no answer", due_at_ms=NOON_MS + wait_ms)
 
 
+@pytest.mark.parametrize(
+    ("waited_ms", "wait_ms"),
+    [(0, 4 * MINUTE_MS), (MINUTE_MS, 3 * MINUTE_MS), (4 * MINUTE_MS, 0), (9 * MINUTE_MS, 0)],
+)
+def test_a_doubt_that_has_lasted_waits_so_much_shorter(waited_ms, wait_ms):
+    """A dead worker's delivery has waited for the end of its lease (third claim: 4 minutes)."""
+    told = verdict(Doubtful(because="died", waited_ms=waited_ms), claims=3)
+
+    assert told == Uncertain(because="died", due_at_ms=NOON_MS + wait_ms)
+
+
+@pytest.mark.parametrize("mail_class", MailClass)
+def test_a_doubt_is_held_for_a_person_where_its_class_says_so(mail_class):
+    patience = Patience(hold_uncertain=frozenset({MailClass.BROADCAST}))
+    claimed = delivery(state=State.SENDING, claims=1, mail_class=mail_class)
+
+    told = judge(claimed, Doubtful(because="no answer"), NOON_MS, patience, 0.0)
+
+    held = Hold(because="perhaps sent, for you to decide: no answer")
+    assert (told == held) is (mail_class is MailClass.BROADCAST)
+    assert isinstance(told, Hold | Uncertain)
+
+
 def test_a_doubt_of_five_days_waits_for_an_operator():
     told = verdict(Doubtful(because="no answer"), age_ms=5 * DAY_MS, claims=70)
 

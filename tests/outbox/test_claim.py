@@ -56,6 +56,11 @@ def sealed_words(outbox):
     return count(outbox, "envoi_sealed")
 
 
+def outcomes(outbox):
+    with outbox.reading() as tx:
+        return [row[0] for row in tx.execute("SELECT outcome FROM envoi_attempt ORDER BY id", {})]
+
+
 def test_a_claim_is_leased_to_its_worker_alone(outbox):
     stored(outbox, many(3))
 
@@ -193,17 +198,45 @@ def test_what_a_dead_worker_had_not_begun_is_simply_queued(outbox):
     assert (claim.delivery.claims, item.worker) == (2, "w2")
 
 
-def test_what_a_dead_worker_had_begun_is_uncertain_and_waits(outbox):
+def test_what_a_dead_worker_had_begun_is_uncertain_and_goes_again_after_its_lease(outbox):
+    """The lease was its wait: a crash delays mail by one lease, not by two waits."""
+    wait_ms = Patience().uncertain_wait_ms
+    stored(outbox)
+    [dead] = claimed(outbox, worker="dead", lease_ms=-1)
+    begun(outbox, [dead])
+
+    [again] = claimed(outbox, worker="w2", lease_ms=wait_ms)
+
+    [item] = listed(outbox)
+    assert "worker dead died after the content may have left" in item.last_reply
+    assert (again.delivery.message_id, again.delivery.claims) == (dead.delivery.message_id, 2)
+    assert outcomes(outbox) == ["uncertain"]
+
+
+def test_a_doubt_waits_for_what_the_lease_was_too_short_for(outbox):
     stored(outbox)
     begun(outbox, claimed(outbox, worker="dead", lease_ms=-1))
 
-    assert claimed(outbox, worker="w2") == ()
+    assert claimed(outbox, worker="w2", lease_ms=20_000) == ()
+
     [item] = listed(outbox)
-    due_at_ms = item.delivery.due_at_ms
     assert item.delivery.state is State.UNCERTAIN
-    assert due_at_ms >= NOW + Patience().uncertain_wait_ms
-    assert "worker dead died after the content may have left" in item.last_reply
-    assert len(claimed(outbox, now_ms=due_at_ms)) == 1
+    assert item.delivery.due_at_ms == NOW + Patience().uncertain_wait_ms - 20_000
+    assert len(claimed(outbox, now_ms=item.delivery.due_at_ms)) == 1
+
+
+def test_a_broadcast_in_doubt_is_held_where_the_settings_say_so(outbox_url):
+    broadcast = MailClass.BROADCAST
+    outbox = open_outbox(outbox_url, patience=Patience(hold_uncertain=frozenset({broadcast})))
+    stored(outbox, [a_delivery("b@x.test", mail_class=broadcast), a_delivery("n@x.test")])
+    begun(outbox, claimed(outbox, worker="dead", lease_ms=-1))
+
+    again = claimed(outbox, worker="w2", lease_ms=Patience().uncertain_wait_ms)
+
+    assert [str(claim.delivery.address) for claim in again] == ["n@x.test"]
+    [held] = listed(outbox, states=(State.HELD,))
+    assert held.last_reply.startswith("perhaps sent, for you to decide: worker dead died")
+    outbox.close()
 
 
 def test_security_mail_in_doubt_goes_again_at_once_and_then_waits(outbox):

@@ -51,6 +51,8 @@ REFUSED = [
     ("smtp.tls", "ssl", "'ssl'", "TLS at once is tls"),
     ("smtp.tls", True, "true", "starttls to upgrade an open connection, tls to begin with TLS"),
     ("smtp.tls", False, "false", "clear text is none"),
+    ("delivery.hold_uncertain", ["security"], "a list of 1", "'security': somebody is locked out"),
+    ("delivery.hold_uncertain", ["mine"], "a list of 1", "'mine': expected notice, report or"),
     ("smtp.verify", "false", "'false'", "without quotes"),
     ("smtp.verify", [1], "a list of 1", ""),
     ("smtp.host", "smtp://x", "'smtp://x'", 'without a scheme, as in host = "smtp.example.org"'),

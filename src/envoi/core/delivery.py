@@ -152,9 +152,15 @@ class Unreachable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubtful:
-    """The final dot may have reached the relay and no answer came back."""
+    """The final dot may have reached the relay and no answer came back.
+
+    Args:
+        because: In plain words.
+        waited_ms: How long the doubt has lasted; for a dead worker's delivery its lease.
+    """
 
     because: str
+    waited_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,15 +259,17 @@ class Patience:
         longest_retry_ms: Doubling stops here. Default one hour.
         give_up_after_ms: Age at which a delivery fails for good. Default five days (RFC 5321
             4.5.4.1: "at least 4-5 days").
-        uncertain_wait_ms: Wait before an uncertain delivery is tried again, doubled with each
-            claim up to 64 times, unless it is security mail, which goes again at once. Default
-            one minute.
+        uncertain_wait_ms: Wait before an uncertain delivery is tried again, counted from when
+            the doubt began and doubled with each claim up to 64 times, unless it is security
+            mail, which goes again at once. Default one minute.
+        hold_uncertain: Classes whose deliveries wait for a person instead. Default none.
     """
 
     first_retry_ms: int = 60_000
     longest_retry_ms: int = 3_600_000
     give_up_after_ms: int = 5 * 86_400_000
     uncertain_wait_ms: int = 60_000
+    hold_uncertain: frozenset[MailClass] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,8 +336,8 @@ def judge(
             return Failed(because=str(outcome))
         case Reply():
             return _later(delivery, str(outcome), now_ms, patience, dice)
-        case Doubtful(because=because):
-            return _again(delivery, because, now_ms, patience)
+        case Doubtful():
+            return _again(delivery, outcome, now_ms, patience)
         case Unreachable(because=because, had_turn=True):
             return _later(delivery, because, now_ms, patience, dice)
         case Unreachable(because=because):
@@ -363,15 +371,17 @@ def _later(
     return Retry(because=because, due_at_ms=due_at_ms, is_refusal=True)
 
 
-def _again(delivery: Delivery, because: str, now_ms: int, patience: Patience) -> Verdict:
+def _again(delivery: Delivery, doubt: Doubtful, now_ms: int, patience: Patience) -> Verdict:
+    if delivery.mail_class in patience.hold_uncertain:
+        return Hold(because=f"perhaps sent, for you to decide: {doubt.because}")
     if _is_too_old(delivery, now_ms, patience):
-        return Hold(because=f"still unknown after {delivery.claims} attempts: {because}")
+        return Hold(because=f"still unknown after {delivery.claims} attempts: {doubt.because}")
     # The first doubt about security mail costs a second copy at once rather than a locked-out
     # person; after that it waits like everything else.
     is_urgent = delivery.mail_class is MailClass.SECURITY and delivery.claims <= 1
     doubled = patience.uncertain_wait_ms * 2 ** min(max(delivery.claims, 1) - 1, 6)
-    wait_ms = 0 if is_urgent else doubled
-    return Uncertain(because=because, due_at_ms=now_ms + wait_ms)
+    wait_ms = 0 if is_urgent else max(0, doubled - doubt.waited_ms)
+    return Uncertain(because=doubt.because, due_at_ms=now_ms + wait_ms)
 
 
 def _untried(delivery: Delivery, because: str, now_ms: int, patience: Patience) -> Verdict:

@@ -108,7 +108,7 @@ def claim(tx: Tx, order: ClaimOrder, now_ms: int, patience: Patience) -> tuple[C
         now_ms: The clock that due times are compared with.
         patience: How doubt about a dead worker's deliveries is judged.
     """
-    take_back(tx, now_ms, patience)
+    take_back(tx, now_ms, patience, order.lease_ms)
     claims: list[Claim] = []
     for mail_class in MailClass:
         left = order.limit - len(claims)
@@ -125,15 +125,22 @@ def claim(tx: Tx, order: ClaimOrder, now_ms: int, patience: Patience) -> tuple[C
     return tuple(claims)
 
 
-def take_back(tx: Tx, now_ms: int, patience: Patience) -> int:
-    """Free the deliveries of workers that died or froze; return how many."""
+def take_back(tx: Tx, now_ms: int, patience: Patience, lease_ms: int) -> int:
+    """Free the deliveries of workers that died or froze; return how many.
+
+    Args:
+        tx: Open write transaction of our own.
+        now_ms: The clock.
+        patience: How doubt is judged.
+        lease_ms: How long those workers had been silent at least; a doubt has waited as long.
+    """
     params = {"now_ms": now_ms, "limit": MAX_TAKEN_BACK}
     rows = tx.execute(st.sql(tx.dialect).lost, params)
     if not rows:
         return 0
     begun = [row for row in rows if row[-2]]
     untouched = [row for row in rows if not row[-2]]
-    settlements = [_doubted(row, now_ms, patience) for row in begun]
+    settlements = [_doubted(row, now_ms, patience, lease_ms) for row in begun]
     settle(tx, settlements + _freed(tx, untouched, now_ms), now_ms)
     _note_losses(tx, untouched, now_ms)
     return len(rows)
@@ -285,10 +292,11 @@ def lost_claim(row: Row) -> Claim:
     return Claim(delivery=records.delivery_of(row[:-2]), worker=str(row[-1]))
 
 
-def _doubted(row: Row, now_ms: int, patience: Patience) -> Settlement:
+def _doubted(row: Row, now_ms: int, patience: Patience, lease_ms: int) -> Settlement:
     claim = lost_claim(row)
     because = f"worker {claim.worker} died after the content may have left"
-    verdict = judge(claim.delivery, Doubtful(because=because), now_ms, patience, 0.0)
+    doubt = Doubtful(because=because, waited_ms=lease_ms)
+    verdict = judge(claim.delivery, doubt, now_ms, patience, 0.0)
     return Settlement(claim=claim, verdict=verdict, stage=Stage.CONTENT)
 
 

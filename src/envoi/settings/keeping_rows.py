@@ -9,7 +9,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "outbox.url",
         readers.paths(places.outbox_url, "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"),
-        "The database. Another URL is another outbox: what waits in the old one stays there.",
+        "The database. Another URL is another outbox: what waits in the old one stays there. "
+        "Several PostgreSQL hosts are HOST1:PORT,HOST2:PORT; the one that takes writes is used.",
         otherwise="sqlite:///envoi.db",
         example='"postgresql://envoi@localhost/envoi"',
         is_secret=True,
@@ -79,6 +80,20 @@ ROWS: tuple[Row, ...] = (
         readers.integers(0, 86400),
         "Wait before a mail of unknown outcome goes again. Too short makes duplicates, too "
         "long makes late mail.",
+    ),
+    Row(
+        "delivery.hold_uncertain",
+        readers.lists(
+            readers.one_of(
+                ("notice", "report", "broadcast"),
+                {"security": "somebody is locked out and waits for it, so it goes again at once"},
+            ),
+            "a list of notice, report and broadcast",
+        ),
+        "Classes whose mail of unknown outcome is held for a person to decide instead of going "
+        "again. Empty: a copy too many rather than none. Named: none too many, and mail may stay "
+        "unsent until somebody looks.",
+        example='["broadcast"]',
     ),
     Row(
         "delivery.drain_s",

@@ -137,6 +137,7 @@ class DeliverySettings:
     longest_retry_s: int = 3600
     give_up_after_s: int = 432_000
     uncertain_wait_s: int = 60
+    hold_uncertain: tuple[str, ...] = ()
     drain_s: float = 30
     poll_ms: int = 250
     relay_retry_longest_s: int = 30
