@@ -19,24 +19,13 @@ from dataclasses import dataclass
 from threading import Event as Signal
 
 from envoi.assembly import Parts
+from envoi.book import Book, Setback
 from envoi.chores import Chores
-from envoi.core.delivery import (
-    Failed,
-    GiveBack,
-    Hold,
-    Retry,
-    Sent,
-    Stage,
-    Suppress,
-    Uncertain,
-    Verdict,
-    judge,
-    stage_of,
-)
+from envoi.core.delivery import GiveBack, judge, stage_of
 from envoi.errors import OutboxError, OutboxUnavailableError
 from envoi.journal import Fact
 from envoi.outage import Outage
-from envoi.outbox.claim import Claim, ClaimOrder, Settlement
+from envoi.outbox.claim import Claim, ClaimOrder
 from envoi.parcels import Parcels
 from envoi.seams import (
     Carrier,
@@ -57,17 +46,6 @@ BUSY_TURN_S = 1.0
 GIVEN_BACK = "the worker stopped"
 # How long a relay may take to answer goodbye.
 GOODBYE_S = 1.0
-# A record that cannot be written is tried again after this, doubling to the second figure.
-FIRST_REWRITE_MS, LONGEST_REWRITE_MS = 200, 5_000
-
-_FACT_OF: dict[type, Fact] = {
-    Sent: Fact.DELIVERY_SENT,
-    Retry: Fact.DELIVERY_RETRY,
-    Failed: Fact.DELIVERY_FAILED,
-    Uncertain: Fact.DELIVERY_UNCERTAIN,
-    Hold: Fact.DELIVERY_HELD,
-    Suppress: Fact.DELIVERY_SUPPRESSED,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,25 +91,17 @@ class Worker:
         self._lease_ms = parts.settings.delivery.lease_s * 1000
         self._poll_ms = parts.settings.delivery.poll_ms
         self._patience = parts.patience
-        self._redirected = str(parts.settings.guard.redirect or "")
-        self._claims: dict[int, Claim] = {}
-        self._verdicts: list[Settlement] = []
-        self._ready: list[int] = []
-        self._started: dict[int, int] = {}
-        # Those whose content may have left.
-        self._begun: set[int] = set()
+        redirect = parts.settings.guard.redirect
+        self._book = Book(parts.journal, parts.clock, sent_to=str(redirect or ""))
+        self._setback = Setback(parts.journal, post.name)
         self._look_at_ms = 0
         self._is_woken = Signal()
-        self._rewrite_wait_ms = 0
-        self._rewrite_at_ms = 0
-        self._broken_since_ms = 0
-        self._broken_because = ""
         self._has_given_up = False
 
     @property
     def under_way(self) -> int:
         """How many deliveries are claimed and not yet recorded."""
-        return len(self._claims)
+        return len(self._book.claims)
 
     def wake(self) -> None:
         """Look for work now; other threads may call this."""
@@ -163,27 +133,27 @@ class Worker:
         self._look_at_ms = 0
         while not must_stop():
             self.turn()
-            if self._rewrite_wait_ms:
+            if self._setback.is_on:
                 self._give_up_late()
                 continue
             # No room with nothing under way: no relay, or one that is in trouble.
             is_done = self._look_at_ms > 0 or not self._can_claim
-            is_busy = self._claims or self._verdicts or self._is_woken.is_set()
+            is_busy = self._book.claims or self._book.verdicts or self._is_woken.is_set()
             if is_done and not is_busy and not self._chores.is_routing:
                 return
 
     def _give_up_late(self) -> None:
         drain_s = self._parts.settings.delivery.drain_s
-        if self._parts.clock() - self._broken_since_ms >= drain_s * 1000:
+        if self._setback.lasts_ms(self._parts.clock()) >= drain_s * 1000:
             self._has_given_up = True
             raise OutboxUnavailableError(
-                f"nothing could be written down for {drain_s:g} s: {self._broken_because}"
+                f"nothing could be written down for {drain_s:g} s: {self._setback.because}"
             )
 
     def turn(self) -> None:
         """Walk steps 10 to 14 once; wait at most until there may be something to do."""
         now_ms = self._parts.clock()
-        self._drop(self._chores.keep_up(now_ms, self._claims.values(), self._carrier))
+        self._drop(self._chores.keep_up(now_ms, self._book.claims.values(), self._carrier))
         if self._chores.take_routed():
             self._is_woken.set()
         self._outage.look(now_ms, self._carrier)
@@ -202,41 +172,29 @@ class Worker:
         self._write_down(self._parts.clock(), may_claim=False)
         while self._is_unfinished and self._parts.clock() < until_ms:
             self._finish(until_ms)
-        events = self._carrier.close(0 if self._claims else GOODBYE_S)
+        events = self._carrier.close(0 if self._book.claims else GOODBYE_S)
         self._hear(event for event in events if not isinstance(event, Ready))
-        self._rewrite_at_ms = 0
+        self._setback.hurry()
         self._write_down(self._parts.clock(), may_claim=False)
-        self._tell_unwritten()
+        self._book.tell_unwritten()
         self._chores.sign_off()
 
     @property
     def _is_unfinished(self) -> bool:
         # Who waited for the outbox in vain does not wait for it once more.
-        return bool(self._claims or (self._verdicts and not self._has_given_up))
-
-    def _tell_unwritten(self) -> None:
-        for settlement in self._verdicts:
-            # A delivery that did not begin is given back by the end of its lease as well.
-            if type(settlement.verdict) in _FACT_OF:
-                self._parts.journal.note(
-                    Fact.VERDICT_LOST,
-                    delivery=settlement.claim.delivery.id,
-                    address=settlement.claim.delivery.address,
-                    verdict=_FACT_OF[type(settlement.verdict)].rpartition(".")[2],
-                    because=settlement.verdict.because,
-                )
+        return bool(self._book.claims or (self._book.verdicts and not self._has_given_up))
 
     def _give_back_waiting(self) -> None:
-        waiting = self._claims.keys() - self._begun
-        self._carrier.withdraw(tuple(waiting))
+        waiting = [claim.delivery.id for claim in self._book.waiting()]
+        self._carrier.withdraw(waiting)
         for delivery_id in waiting:
-            self._settle(self._claims.pop(delivery_id), GiveBack(because=GIVEN_BACK))
+            self._book.settle(delivery_id, GiveBack(because=GIVEN_BACK))
 
     def _finish(self, until_ms: int) -> None:
         now_ms = self._parts.clock()
         # A slow relay must not make a living worker look like a dead one.
-        self._drop(self._chores.beat(now_ms, self._claims.values()))
-        due_ms = min(until_ms, self._rewrite_at_ms) if self._verdicts else until_ms
+        self._drop(self._chores.beat(now_ms, self._book.claims.values()))
+        due_ms = min(until_ms, self._setback.again_at_ms) if self._book.verdicts else until_ms
         timeout_s = max(0.0, min((due_ms - now_ms) / 1000, BUSY_TURN_S))
         self._hear(self._carrier.turn(timeout_s))
         self._write_down(self._parts.clock(), may_claim=False)
@@ -246,8 +204,9 @@ class Worker:
         return self._carrier.room() > 0 and not self._chores.stands_by
 
     def _timeout_s(self, now_ms: int) -> float:
-        if self._verdicts or self._ready:
-            return max(0.0, min(self._rewrite_at_ms - now_ms, BUSY_TURN_S * 1000) / 1000)
+        if self._book.is_waiting:
+            again_ms = self._setback.again_at_ms - now_ms
+            return max(0.0, min(again_ms, BUSY_TURN_S * 1000) / 1000)
         due_ms = min(self._chores.next_due_ms, self._outage.next_due_ms)
         if self._can_claim:
             due_ms = min(due_ms, self._look_at_ms)
@@ -257,49 +216,37 @@ class Worker:
         for event in events:
             match event:
                 case Ready(delivery_id=delivery_id):
-                    self._ready.append(delivery_id)
+                    self._book.note_ready(delivery_id)
                 case Finished(delivery_id=delivery_id, outcome=outcome):
-                    claim = self._claims.pop(delivery_id)
+                    delivery = self._book.claims[delivery_id].delivery
                     now_ms = self._parts.clock()
-                    verdict = judge(claim.delivery, outcome, now_ms, self._patience, self._dice())
-                    self._settle(claim, verdict, stage_of(outcome))
+                    verdict = judge(delivery, outcome, now_ms, self._patience, self._dice())
+                    self._book.settle(delivery_id, verdict, stage_of(outcome))
                 case RelayTrouble():
                     self._outage.begin(event, self._parts.clock())
                 case RelayWell():
                     self._outage.end()
 
-    def _settle(self, claim: Claim, verdict: Verdict, stage: Stage | None = None) -> None:
-        settlement = Settlement(
-            claim=claim,
-            verdict=verdict,
-            stage=stage,
-            started_at_ms=self._started.pop(claim.delivery.id, 0),
-            ended_at_ms=self._parts.clock(),
-            sent_to=self._redirected if stage else "",
-        )
-        self._verdicts.append(settlement)
-        self._begun.discard(claim.delivery.id)
-        if claim.delivery.id in self._ready:
-            self._ready.remove(claim.delivery.id)
-
     def _write_down(self, now_ms: int, *, may_claim: bool = True) -> None:
         room = self._room(now_ms) if may_claim else 0
-        if now_ms < self._rewrite_at_ms:
+        if now_ms < self._setback.again_at_ms:
             return
-        if not (self._verdicts or self._ready or room):
+        if not (self._book.is_waiting or room):
             return
         outbox = self._parts.outbox
-        begun = [self._claims[delivery_id] for delivery_id in self._ready]
+        begun = self._book.ready()
         try:
             with outbox.transaction(is_synced=False) as tx:
-                lost = {*outbox.settle(tx, self._verdicts, now_ms), *outbox.begin(tx, begun)}
+                lost = {*outbox.settle(tx, self._book.verdicts, now_ms), *outbox.begin(tx, begun)}
                 gone = self._extend_late(tx, now_ms)
                 claims = self._claim(tx, room, now_ms)
                 self._parcels.fetch(tx, claims)
         except OutboxError as err:
-            self._cannot_write(err, now_ms)
+            self._setback.begin(err, now_ms)
+            self._look_at_ms = max(self._look_at_ms, self._setback.again_at_ms)
             return
-        self._written(lost)
+        self._book.written(lost)
+        self._setback.end()
         self._release(begun, lost)
         self._drop(gone)
         self._load(claims, room, now_ms)
@@ -307,9 +254,9 @@ class Worker:
     def _extend_late(self, tx: Tx, now_ms: int) -> tuple[int, ...]:
         # After a time in which nothing could be written our own leases may have run out. The
         # claim that follows takes back what has run out, and it must not be ours.
-        if not self._claims or not self._chores.is_behind(now_ms):
+        if not self._book.claims or not self._chores.is_behind(now_ms):
             return ()
-        return self._chores.extend(tx, now_ms, self._claims.values())
+        return self._chores.extend(tx, now_ms, self._book.claims.values())
 
     def _claim(self, tx: Tx, room: int, now_ms: int) -> tuple[Claim, ...]:
         if not room:
@@ -332,60 +279,22 @@ class Worker:
     def _release(self, begun: Sequence[Claim], lost: AbstractSet[int]) -> None:
         ids = [claim.delivery.id for claim in begun]
         permitted = [delivery_id for delivery_id in ids if delivery_id not in lost]
-        self._begun.update(permitted)
+        self._book.note_begun(permitted)
         self._carrier.permit(permitted)
         self._drop([delivery_id for delivery_id in ids if delivery_id in lost])
 
     def _drop(self, lost: Sequence[int]) -> None:
         # Another worker holds them now: their content must not leave from here as well.
-        gone = [delivery_id for delivery_id in lost if delivery_id in self._claims]
-        self._carrier.withdraw(gone)
-        for delivery_id in gone:
-            del self._claims[delivery_id]
-            self._started.pop(delivery_id, None)
-            self._begun.discard(delivery_id)
-            if delivery_id in self._ready:
-                self._ready.remove(delivery_id)
-            self._parts.journal.note(Fact.LEASE_LOST, delivery=delivery_id)
-
-    def _written(self, lost: AbstractSet[int]) -> None:
-        for settlement in self._verdicts:
-            delivery, verdict = settlement.claim.delivery, settlement.verdict
-            if delivery.id in lost:
-                self._parts.journal.note(Fact.LEASE_LOST, delivery=delivery.id)
-            elif type(verdict) in _FACT_OF:
-                self._parts.journal.note(
-                    _FACT_OF[type(verdict)],
-                    delivery=delivery.id,
-                    address=delivery.address,
-                    because=verdict.because,
-                )
-        self._verdicts.clear()
-        self._ready.clear()
-        if self._rewrite_wait_ms:
-            self._rewrite_wait_ms = self._rewrite_at_ms = 0
-            self._parts.journal.note(Fact.WORKER_MENDED, worker=self._post.name)
-
-    def _cannot_write(self, err: OutboxError, now_ms: int) -> None:
-        self._broken_because = str(err)
-        if not self._rewrite_wait_ms:
-            self._broken_since_ms = now_ms
-            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._post.name, because=err)
-        doubled = min(self._rewrite_wait_ms * 2, LONGEST_REWRITE_MS)
-        self._rewrite_wait_ms = max(doubled, FIRST_REWRITE_MS)
-        self._rewrite_at_ms = now_ms + self._rewrite_wait_ms
-        self._look_at_ms = max(self._look_at_ms, self._rewrite_at_ms)
+        self._carrier.withdraw(self._book.lose(lost))
 
     def _load(self, claims: Sequence[Claim], room: int, now_ms: int) -> None:
         for claim in claims:
-            self._claims[claim.delivery.id] = claim
-            self._started[claim.delivery.id] = now_ms
+            self._book.take(claim, now_ms)
             parcel = self._parcels.parcel(claim)
             if isinstance(parcel, Parcel):
                 self._carrier.load(parcel)
             else:
-                del self._claims[claim.delivery.id]
-                self._settle(claim, parcel)
+                self._book.settle(claim.delivery.id, parcel)
         if room:
             # As many as there was room for: more may be waiting behind them.
             self._look_at_ms = 0 if len(claims) == room else now_ms + self._poll_ms
