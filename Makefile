@@ -9,7 +9,7 @@ JOBS   ?= 2
 # A recipe that fails leaves no half-made target behind.
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format types contracts lock clean
+.PHONY: help run test check lint format types contracts faults lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -36,11 +36,14 @@ format: $(STAMP) ## Format the code and apply ruff's safe fixes
 	@$(PYTHON) -m ruff format --quiet
 
 types: $(STAMP) ## Check the types with mypy and pyright
-	@$(PYTHON) -m mypy src tests $(if $(wildcard examples/*.py),examples)
+	@$(PYTHON) -m mypy src tests faults $(if $(wildcard examples/*.py),examples)
 	@$(PYTHON) -m pyright --pythonpath $(PYTHON)
 
 contracts: $(STAMP) ## Check who may import whom (import-linter)
 	@$(PYTHON) -c 'from importlinter.cli import lint_imports_command as main; main()' --no-logo
+
+faults: $(STAMP) ## Break everything Envoi stands on and count (ARGS="--only 'R*' --engine sqlite" picks)
+	@$(PYTHON) -m faults $(ARGS)
 
 lock: $(STAMP) ## Pin every dependency anew in requirements/dev.txt (ARGS="--upgrade-package ruff" for one)
 	@$(PYTHON) -m uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \

@@ -75,6 +75,10 @@ class PostgresServer:
         # Else it would look for the old process when it is to stop the new one.
         self._server._postmaster_info = PostmasterInfo.read_from_pgdata(self.folder)
 
+    def forget_others(self) -> None:
+        """Take it that nobody else uses it; whoever was killed still stands in its list."""
+        self._server.global_process_id_list.put([os.getpid()])
+
     def stop(self) -> None:
         """Leave; the last one to leave stops the server."""
         self._server.cleanup()
