@@ -22,6 +22,12 @@ relay = Table(
     moment_ms("down_since_ms"), count("attempts"),
 )  # fmt: skip
 
+# The refresh token that a relay's service gave in exchange for the one of the settings (`seed`).
+token = Table(
+    "envoi_token", metadata,
+    key("relay"), words("seed"), words("refresh_token"), moment_ms("changed_at_ms"),
+)  # fmt: skip
+
 worker = Table(
     "envoi_worker", metadata,
     key("id"), words("host"), count("pid"), moment_ms("started_at_ms"), moment_ms("seen_at_ms"),
@@ -82,3 +88,17 @@ link_digest = Table(
     moment_ms("ends_at_ms"), large_count("unlisted"),
 )  # fmt: skip
 Index("envoi_link_digest_ends", link_digest.c.ends_at_ms)
+
+# What comes round by itself: when next, who has it now, and how far it got.
+chore = Table(
+    "envoi_chore", metadata,
+    key("name"), moment_ms("due_at_ms"), moment_ms("lease_until_ms"), count("claims"),
+    words("cursor"),
+)  # fmt: skip
+
+# How far a relay's mail, all of it (no domain) or that to one domain, has used up its rate, and
+# the last turn that was promised to what waits for it.
+rate = Table(
+    "envoi_rate", metadata,
+    key("relay"), key("domain", 255), large_count("spent_until_us"), moment_ms("line_until_ms"),
+)  # fmt: skip

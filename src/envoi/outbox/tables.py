@@ -22,14 +22,17 @@ from envoi.outbox.directory_tables import group, membership, user, user_address
 from envoi.outbox.service_tables import (
     audit,
     broken_link,
+    chore,
     incident,
     instance,
     limit,
     link_digest,
     meta,
+    rate,
     relay,
     server,
     switch,
+    token,
     worker,
 )
 
@@ -39,6 +42,7 @@ __all__ = [
     "audit",
     "broadcast",
     "broken_link",
+    "chore",
     "decision",
     "delivery",
     "event",
@@ -51,10 +55,12 @@ __all__ = [
     "message",
     "meta",
     "metadata",
+    "rate",
     "relay",
     "sealed",
     "server",
     "switch",
+    "token",
     "user",
     "user_address",
     "worker",
@@ -80,6 +86,9 @@ event = Table(
     count("claims"),
     moment_ms("due_at_ms"),
     words("problem"),
+    moment_ms("removed_at_ms"),
+    moment_ms("ended_at_ms"),
+    flag("is_late"),
     UniqueConstraint("application", "key"),
 )
 Index(
@@ -90,6 +99,18 @@ Index(
     postgresql_where=text("state = 'to_route'"),
 )
 Index("envoi_event_stored", event.c.stored_at_ms)
+# Events whose content is gone, by the end of their last delivery, and those that had not ended
+# when their time came: what never waits is in neither.
+_ENDED = text("ended_at_ms > 0")
+Index(
+    "envoi_event_ended",
+    event.c.ended_at_ms,
+    event.c.id,
+    sqlite_where=_ENDED,
+    postgresql_where=_ENDED,
+)
+_LATE = text("is_late = 1")
+Index("envoi_event_late", event.c.id, sqlite_where=_LATE, postgresql_where=_LATE)
 
 message = Table(
     "envoi_message",
@@ -117,6 +138,7 @@ message = Table(
     moment_ms("date_ms"),
     moment_ms("expires_at_ms"),
     flag("sealed"),
+    moment_ms("removed_at_ms"),
 )
 Index("envoi_message_event", message.c.event_id)
 
@@ -165,6 +187,7 @@ delivery = Table(
     moment_ms("lease_until_ms"),
     flag("begun"),
     words("worker"),
+    Column("relay", String(100), nullable=False, server_default=""),
     moment_ms("settled_at_ms"),
     words("last_reply"),
     UniqueConstraint("event_id", "address"),
@@ -198,7 +221,15 @@ Index(
 Index("envoi_delivery_message", delivery.c.message_id)
 # People type their address in small letters, whatever their profile says.
 Index("envoi_delivery_address_low", func.lower(delivery.c.address))
-Index("envoi_delivery_settled", delivery.c.state, delivery.c.settled_at_ms)
+# For lists; a delivery that is simply sent is never in it.
+_ASIDE = text("state IN ('held', 'failed', 'suppressed', 'cancelled', 'expired')")
+Index(
+    "envoi_delivery_aside",
+    delivery.c.state,
+    delivery.c.id,
+    sqlite_where=_ASIDE,
+    postgresql_where=_ASIDE,
+)
 
 attempt = Table(
     "envoi_attempt",
@@ -212,6 +243,7 @@ attempt = Table(
     words("outcome"),
     words("reply"),
     words("sent_to"),
+    Column("relay", String(100), nullable=False, server_default=""),
 )
 Index("envoi_attempt_delivery", attempt.c.delivery_id)
 
