@@ -77,8 +77,9 @@ def stored(outbox, deliveries=None, *, sealed=None, event=None, **message) -> in
     return event_id
 
 
-def claimed(outbox, limit=100, *, worker="w1", now_ms=NOW, lease_ms=MINUTE, transport="default"):
-    order = ClaimOrder(worker=worker, limit=limit, lease_ms=lease_ms, transport=transport)
+def claimed(outbox, limit=100, *, worker="w1", now_ms=NOW, lease_ms=MINUTE, **order):
+    """Claim what is due; more of the order by its own names, e.g. `transport="bulk"`."""
+    order = ClaimOrder(worker=worker, limit=limit, lease_ms=lease_ms, **order)
     with outbox.transaction(is_synced=False) as tx:
         return outbox.claim(tx, order, now_ms)
 

@@ -188,6 +188,40 @@ def test_an_extended_lease_is_not_taken_back(outbox):
     assert claimed(outbox, worker="w2") == ()
 
 
+def test_a_relays_own_mail_comes_before_that_of_the_relay_it_stands_in_for(outbox):
+    stored(outbox, [a_delivery("away@example.org", transport="away")])
+    stored(outbox, [a_delivery("own@example.org", transport="backup")])
+    urgent = a_delivery("urgent@example.org", transport="away", mail_class=MailClass.SECURITY)
+    stored(outbox, [urgent])
+
+    claims = claimed(outbox, transport="backup", wards=("away",))
+
+    addresses = [claim.delivery.address.local for claim in claims]
+    assert addresses == ["urgent", "own", "away"]
+    assert {claim.relay for claim in claims} == {"backup"}
+
+
+def test_a_relays_mail_is_left_alone_by_the_others(outbox):
+    stored(outbox, [a_delivery(transport="away")])
+
+    assert claimed(outbox, transport="backup", wards=("third",)) == ()
+
+
+def test_each_attempt_says_which_relay_it_went_by(outbox):
+    """Also where its worker died: a copy may lie at that relay."""
+    stored(outbox)
+    [dead] = claimed(outbox, lease_ms=-1, transport="backup", wards=("default",))
+    begun(outbox, [dead])
+    [again] = claimed(outbox)
+    settled(outbox, [Settlement(claim=again, verdict=SENT)])
+
+    with outbox.reading() as tx:
+        shown = find.show(tx, again.id)
+
+    assert [attempt.relay for attempt in shown.attempts] == ["backup", "default"]
+    assert shown.listed.relay == "default"
+
+
 def test_what_a_dead_worker_had_not_begun_is_simply_queued(outbox):
     stored(outbox)
     claimed(outbox, worker="dead", lease_ms=-1)
@@ -351,7 +385,7 @@ def test_a_turn_reads_indexes_and_not_the_table(outbox, statement, index):
     """At a million rows as at ten (L3)."""
     stored(outbox, many(50))
     params = {"worker": "w", "lease_ms": 1, "now_ms": NOW, "transport": "default", "class": 1}
-    params |= {"limit": 5, "rows": '[[1,1,"sent",0,0,"250"]]'}
+    params |= {"limit": 5, "rows": '[[1,1,"sent",0,0,"250"]]', "relay": "default"}
     is_sqlite = outbox.database.dialect == "sqlite"
 
     with outbox.transaction() as tx:

@@ -8,6 +8,7 @@ if nothing had happened. There is no rescuer process and no lock file.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import cast
 
 from envoi.core.delivery import (
@@ -49,10 +50,12 @@ class Claim:
     Args:
         delivery: As claimed; its `claims` is the fence.
         worker: Whose it is.
+        relay: Name of the relay that carries it: its own, or one that stands in for it.
     """
 
     delivery: Delivery
     worker: str
+    relay: str = ""
 
     @property
     def id(self) -> int:
@@ -91,12 +94,16 @@ class ClaimOrder:
         lease_ms: How long they are its own unless it extends the lease. Too short sends twice,
             too long delays recovery after a crash.
         transport: Name of the relay it serves.
+        wards: Names of relays that it stands in for; their mail comes behind its own.
+        relay: What is noted as the carrier; empty: the relay it serves.
     """
 
     worker: str
     limit: int
     lease_ms: int = 60_000
     transport: str = "default"
+    wards: tuple[str, ...] = ()
+    relay: str = ""
 
 
 def claim(tx: Tx, order: ClaimOrder, now_ms: int, patience: Patience) -> tuple[Claim, ...]:
@@ -110,18 +117,19 @@ def claim(tx: Tx, order: ClaimOrder, now_ms: int, patience: Patience) -> tuple[C
     """
     take_back(tx, now_ms, patience, order.lease_ms)
     claims: list[Claim] = []
-    for mail_class in MailClass:
+    for mail_class, transport in product(MailClass, (order.transport, *order.wards)):
         left = order.limit - len(claims)
         if left <= 0:
             break
+        relay = order.relay or order.transport
         params = {"worker": order.worker, "lease_ms": order.lease_ms, "now_ms": now_ms}
-        params |= {"transport": order.transport, "class": mail_class.rank, "limit": left}
+        params |= {"transport": transport, "class": mail_class.rank, "limit": left, "relay": relay}
         sql = st.sql(tx.dialect)
         statement = sql.claim_broadcast if mail_class is MailClass.BROADCAST else sql.claim
         found = [records.delivery_of(row) for row in tx.execute(statement, params)]
         # RETURNING keeps no order.
         found.sort(key=lambda delivery: (delivery.due_at_ms, delivery.id))
-        claims += [Claim(delivery=delivery, worker=order.worker) for delivery in found]
+        claims += [Claim(delivery=one, worker=order.worker, relay=relay) for one in found]
     return tuple(claims)
 
 
@@ -279,6 +287,7 @@ def _put_attempts(tx: Tx, settlements: Sequence[Settlement], now_ms: int) -> Non
             type(s.verdict).__name__.lower(),
             s.verdict.because,
             s.sent_to,
+            s.claim.relay,
         )
         for s in settlements
         if not isinstance(s.verdict, GiveBack)
@@ -288,8 +297,9 @@ def _put_attempts(tx: Tx, settlements: Sequence[Settlement], now_ms: int) -> Non
 
 
 def lost_claim(row: Row) -> Claim:
-    """Return the claim that a row in `sending` stands for: its columns, `begun` and `worker`."""
-    return Claim(delivery=records.delivery_of(row[:-2]), worker=str(row[-1]))
+    """Return the claim of a row in `sending`: its columns, then `relay`, `begun` and `worker`."""
+    delivery = records.delivery_of(row[:-3])
+    return Claim(delivery=delivery, worker=str(row[-1]), relay=str(row[-3]))
 
 
 def _doubted(row: Row, now_ms: int, patience: Patience, lease_ms: int) -> Settlement:
@@ -322,7 +332,17 @@ def _freedom(losses: int, position: int, now_ms: int) -> Verdict:
 
 def _note_losses(tx: Tx, rows: Sequence[Row], now_ms: int) -> None:
     lost = [
-        (claim.id, claim.delivery.claims, 0, now_ms, "", "lost", f"worker {claim.worker} died", "")
+        (
+            claim.id,
+            claim.delivery.claims,
+            0,
+            now_ms,
+            "",
+            "lost",
+            f"worker {claim.worker} died",
+            "",
+            claim.relay,
+        )
         for claim in map(lost_claim, rows)
     ]
     if lost:

@@ -19,7 +19,7 @@ MAX_TOLD_CHARS = 2_000
 _COLUMNS = ", ".join(f"d.{name.strip()}" for name in st.DELIVERY_COLUMNS.split(","))
 _LISTED = f"""
     SELECT {_COLUMNS}, m.kind, m.subject, d.application, d.last_reply, m.date_ms, d.settled_at_ms,
-        d.worker,
+        d.worker, d.relay,
         (SELECT COUNT(*) FROM envoi_attempt a WHERE a.delivery_id = d.id)
     FROM envoi_delivery d JOIN envoi_message m ON m.id = d.message_id"""  # noqa: S608 # our own columns
 
@@ -37,6 +37,7 @@ class Listed:
         stored_at_ms: When its words were; a delivery's own moment begins anew with a release.
         settled_at_ms: When its state was last written; 0 for never.
         worker: Who has it now; empty for nobody.
+        relay: Name of the relay that carries it, or carried it last; empty for none yet.
         attempts: How often it really had its turn.
     """
 
@@ -48,6 +49,7 @@ class Listed:
     stored_at_ms: int
     settled_at_ms: int
     worker: str
+    relay: str
     attempts: int
 
 
@@ -63,6 +65,7 @@ class Attempt:
         outcome: The verdict in a word.
         reply: The relay's own words, or ours.
         sent_to: Where the staging guard sent it instead; empty for the delivery's own address.
+        relay: Name of the relay; empty where that was not noted.
     """
 
     claims: int
@@ -72,6 +75,7 @@ class Attempt:
     outcome: str
     reply: str
     sent_to: str
+    relay: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +158,7 @@ def show(tx: Tx, delivery_id: int) -> Shown:
     if not found:
         raise NotFoundError(f"delivery {delivery_id}: expected a row of the outbox, found none")
     rows = tx.execute(
-        """SELECT claims, started_at_ms, ended_at_ms, stage, outcome, reply, sent_to
+        """SELECT claims, started_at_ms, ended_at_ms, stage, outcome, reply, sent_to, relay
         FROM envoi_attempt
         WHERE delivery_id = :id ORDER BY id""",
         {"id": delivery_id},
@@ -228,9 +232,12 @@ def waiting(
 
 
 def _listed(row: Row) -> Listed:
-    kind, subject, application, last_reply, stored_at_ms, settled_at_ms, worker, attempts = row[-8:]
+    (
+        kind, subject, application, last_reply, stored_at_ms, settled_at_ms, worker, relay,
+        attempts,
+    ) = row[-9:]  # fmt: skip
     return Listed(
-        delivery=records.delivery_of(row[:-8]),
+        delivery=records.delivery_of(row[:-9]),
         kind=str(kind),
         subject=str(subject),
         application=str(application),
@@ -238,12 +245,13 @@ def _listed(row: Row) -> Listed:
         stored_at_ms=cast("int", stored_at_ms),
         settled_at_ms=cast("int", settled_at_ms),
         worker=str(worker),
+        relay=str(relay),
         attempts=cast("int", attempts),
     )
 
 
 def _attempt(row: Row) -> Attempt:
-    claims, started_at_ms, ended_at_ms, stage, outcome, reply, sent_to = row
+    claims, started_at_ms, ended_at_ms, stage, outcome, reply, sent_to, relay = row
     return Attempt(
         claims=cast("int", claims),
         started_at_ms=cast("int", started_at_ms),
@@ -252,4 +260,5 @@ def _attempt(row: Row) -> Attempt:
         outcome=str(outcome),
         reply=str(reply),
         sent_to=str(sent_to),
+        relay=str(relay),
     )

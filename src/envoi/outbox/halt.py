@@ -133,7 +133,7 @@ def _hold_waiting(tx: Tx, now_ms: int) -> int:
 def _hold_sending(tx: Tx, now_ms: int) -> list[int]:
     """Hold what a worker had, and say so in an attempt; 1 for each that it had begun, else 0."""
     rows = tx.execute(
-        f"""SELECT {st.DELIVERY_COLUMNS}, begun, worker FROM envoi_delivery
+        f"""SELECT {st.DELIVERY_COLUMNS}, relay, begun, worker FROM envoi_delivery
         WHERE state = 'sending' ORDER BY id LIMIT :limit {st.sql(tx.dialect).lock}""",  # noqa: S608 # parameters only
         {"limit": BATCH_ROWS},
     )

@@ -191,7 +191,8 @@ class Sql:
             ORDER BY due_at_ms, id LIMIT :limit""")
         return f"""
             UPDATE envoi_delivery SET state = 'sending', claims = claims + 1, begun = 0,
-                worker = :worker, lease_until_ms = {self.clock} + CAST(:lease_ms AS BIGINT)
+                worker = :worker, relay = :relay,
+                lease_until_ms = {self.clock} + CAST(:lease_ms AS BIGINT)
             WHERE {due}
             RETURNING {DELIVERY_COLUMNS}"""
 
@@ -199,7 +200,7 @@ class Sql:
     def lost(self) -> str:
         """Find the deliveries whose lease has run out."""
         return f"""
-            SELECT {DELIVERY_COLUMNS}, begun, worker FROM envoi_delivery
+            SELECT {DELIVERY_COLUMNS}, relay, begun, worker FROM envoi_delivery
             WHERE state = 'sending' AND lease_until_ms <= {self.clock}
             ORDER BY lease_until_ms, id LIMIT :limit {self._skip_locked}"""
 
@@ -247,12 +248,13 @@ class Sql:
         """Store what was tried."""
         rows = self.rows(
             "delivery_id BIGINT", "claims BIGINT", "started_at_ms BIGINT", "ended_at_ms BIGINT",
-            "stage TEXT", "outcome TEXT", "reply TEXT", "sent_to TEXT",
+            "stage TEXT", "outcome TEXT", "reply TEXT", "sent_to TEXT", "relay TEXT",
         )  # fmt: skip
         return f"""
-            INSERT INTO envoi_attempt
-                (delivery_id, claims, started_at_ms, ended_at_ms, stage, outcome, reply, sent_to)
-            SELECT delivery_id, claims, started_at_ms, ended_at_ms, stage, outcome, reply, sent_to
+            INSERT INTO envoi_attempt (delivery_id, claims, started_at_ms, ended_at_ms, stage,
+                outcome, reply, sent_to, relay)
+            SELECT delivery_id, claims, started_at_ms, ended_at_ms, stage, outcome, reply, sent_to,
+                relay
             FROM {rows} AS r ORDER BY position"""
 
     @cached_property

@@ -187,9 +187,9 @@ delivery = Table(
     moment_ms("lease_until_ms"),
     flag("begun"),
     words("worker"),
-    Column("relay", String(100), nullable=False, server_default=""),
     moment_ms("settled_at_ms"),
     words("last_reply"),
+    Column("relay", String(100), nullable=False, server_default=""),
     UniqueConstraint("event_id", "address"),
 )
 # A claim asks class by class for what is due, so it reads exactly the rows it takes, whatever
