@@ -14,7 +14,7 @@ from envoi.seams import Numbered
 from tests.directory import contract
 from tests.directory.conftest import add_group, as_kallithea
 from tests.directory.contract import ask, audience_contract, found, pages
-from tests.kallithea.schema import KallitheaUser, add_kallithea_user, make_kallithea_db
+from tests.kallithea.schema import KallitheaUser, make_kallithea_db
 
 
 @pytest.fixture
@@ -290,7 +290,12 @@ def test_what_kallithea_has_not_committed_is_seen_from_inside_only(kallithea_url
     outbox.upgrade()
     directory = kallithea_directory(database)
     with outbox.transaction() as tx:
-        add_kallithea_user(tx.connection, KallitheaUser("newcomer", "new@example.org"))
+        tx.execute(
+            """INSERT INTO users (username, password, active, admin, firstname, lastname, email,
+                api_key, created_on)
+            VALUES ('newcomer', 'none', TRUE, FALSE, '', '', 'new@example.org', 'none', :at)""",
+            {"at": "2020-01-01 00:00:00"},
+        )
 
         inside = logins(directory.audience(tx, question, limit=9))
         many = directory.count(tx, question)

@@ -83,7 +83,11 @@ def test_statements_answer_in_the_transaction_of_the_mail(people_url, source):
     outbox.upgrade()
     with outbox.transaction() as tx:
         audience_contract(source.directory(contract.ADMIN_ADDRESSES), tx)
-        put(tx.connection, "people", nr=99, nick="new", given="", works="yes", may=0)
+        tx.execute(
+            """INSERT INTO people (nr, nick, given, works, may)
+            VALUES (99, 'new', '', 'yes', 0)""",
+            {},
+        )
 
         inside = found(source.directory().audience(tx, ask("role:r", r=("NEW",)), limit=9))
     outbox.close()

@@ -429,7 +429,7 @@ def test_many_rows_that_are_refused_are_an_error_of_ours(outbox):
 
 def test_a_savepoint_that_cannot_be_released_is_an_error_of_ours(outbox):
     with pytest.raises(OutboxError), outbox.transaction() as tx, tx.savepoint():
-        tx.connection.exec_driver_sql("ROLLBACK")
+        tx.execute("ROLLBACK", {})
 
 
 def test_a_savepoint_of_ours_undoes_what_is_inside(outbox):

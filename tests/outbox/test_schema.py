@@ -178,12 +178,13 @@ def test_the_id_of_a_removed_user_does_not_come_back(outbox):
 
 
 def test_an_outbox_of_the_first_release_keeps_its_mail(empty):
-    with empty.database.write() as tx:
+    with empty.database.engine().begin() as connection:
         config = Config()
         config.set_main_option("script_location", "src/envoi/outbox/migrations")
         config.set_main_option("path_separator", "os")
-        config.attributes.update(connection=tx.connection, schema="")
+        config.attributes.update(connection=connection, schema="")
         command.upgrade(config, "0001")
+    with empty.database.write() as tx:
         tx.execute(
             """INSERT INTO envoi_event (uid, application, kind, state)
             VALUES ('a', 'main', 'note', 'routed')""",

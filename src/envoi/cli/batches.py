@@ -113,7 +113,7 @@ class Batches(Iterable[Tally]):
             if fitting:
                 with self.outbox.transaction() as tx:
                     for line, thing in fitting:
-                        self._store(tx.connection, (line, thing), receipts, refused)
+                        self._store(tx, (line, thing), receipts, refused)
         except OutboxError as err:
             self.tally = replace(self.tally, stopped=Refused(chunk[0][0], _on_one_line(err)))
             return

@@ -20,12 +20,12 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
-from envoi.errors import InputError, OutboxUnavailableError
+from envoi.errors import InputError, OutboxError, OutboxUnavailableError
 from envoi.forks import ForkGate
 from envoi.outbox import schema as schemas
+from envoi.outbox.direct import DirectTx
 from envoi.outbox.failures import is_demoted, refused
 from envoi.outbox.location import parse_url
-from envoi.outbox.tx import ConnectionTx
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
@@ -87,8 +87,7 @@ class Database:
         """The address as SQLAlchemy understands it; its text form hides the password."""
         return self._url
 
-    @contextmanager
-    def write(self, *, is_synced: bool = True) -> Generator[ConnectionTx]:
+    def write(self, *, is_synced: bool = True) -> AbstractContextManager[DirectTx]:
         """Open a write transaction of our own; commit at its end, roll back on an error.
 
         Args:
@@ -98,14 +97,11 @@ class Database:
         Raises:
             OutboxUnavailableError: Not reachable, locked, full or read-only.
         """
-        with self._begun(is_write=True, is_synced=is_synced) as connection:
-            yield ConnectionTx(connection, schema=self.schema)
+        return self._opened("BEGIN IMMEDIATE", is_synced=is_synced)
 
-    @contextmanager
-    def read(self) -> Generator[ConnectionTx]:
+    def read(self) -> AbstractContextManager[DirectTx]:
         """Open a read transaction of our own: one consistent view, no lock that blocks writers."""
-        with self._begun(is_write=False, is_synced=True) as connection:
-            yield ConnectionTx(connection, schema=self.schema)
+        return self._opened("BEGIN", is_synced=True)
 
     def engine(self, *, is_synced: bool = True) -> "Engine":
         """Return the SQLAlchemy engine of this process, for Alembic and for pages' reads."""
@@ -198,11 +194,33 @@ class Database:
             let_go()
 
     @contextmanager
+    def _opened(self, opening: str, *, is_synced: bool) -> Generator[DirectTx]:
+        engine = self.engine(is_synced=is_synced)
+        self._require_file()
+        try:
+            with self._gate.present():
+                # On PostgreSQL the driver begins with the first statement, one round trip less.
+                tx = DirectTx(engine, self.schema, opening if self.dialect == "sqlite" else "")
+                with tx:
+                    self._remember_file()
+                    yield tx
+        except OutboxError as err:
+            if is_demoted(err):
+                # Its connections are well, and would be offered again and again.
+                self.close()
+            raise
+        tx.settle()
+
+    @contextmanager
     def _begun(self, *, is_write: bool, is_synced: bool) -> Generator["Connection"]:
         from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415 # heavy, needed from here on
 
         engine = self.engine(is_synced=is_synced)
         self._require_file()
+        if self.dialect != "sqlite":
+            # Dead connections in the pool, which `DirectTx` finds by itself, are thrown away.
+            with suppress(SQLAlchemyError), engine.connect() as connection:
+                connection.exec_driver_sql("SELECT 1")
         try:
             with self._gate.present(), engine.connect() as connection:
                 connection.execution_options(envoi_is_write=is_write)
@@ -233,7 +251,6 @@ class Database:
             pool_size=5,
             max_overflow=MAX_CONNECTIONS - 5,
             pool_timeout=POOL_WAIT_S,
-            pool_pre_ping=True,
         )
 
         patience = {

@@ -24,6 +24,9 @@ _READ_ONLY_STATE = "25006"
 # Not the statement is wrong: the server is another's now, or ended a transaction that slept.
 _TEMPORARY_STATES = frozenset({_READ_ONLY_STATE, "25P03"})
 _TEMPORARY = frozenset({"OperationalError", "InterfaceError", "TimeoutError", "DatabaseError"})
+_DBAPI_NAMES = _TEMPORARY | {
+    "DataError", "IntegrityError", "InternalError", "NotSupportedError", "ProgrammingError",
+}  # fmt: skip
 MAX_WORDS = 300
 
 
@@ -39,7 +42,7 @@ def refused(err: Exception) -> EnvoiError:
         return SchemaError(
             f"the outbox's tables do not fit this Envoi ({words}): run `envoi db upgrade`"
         )
-    if type(err).__name__ in _TEMPORARY or state in _TEMPORARY_STATES:
+    if _family(err) in _TEMPORARY or state in _TEMPORARY_STATES:
         return OutboxUnavailableError(f"the outbox cannot be used: {words}{_advice(words)}")
     return OutboxError(f"the outbox refused: {type(cause).__name__}: {words}")
 
@@ -52,6 +55,11 @@ def is_demoted(err: Exception) -> bool:
 
 def _cause_of(err: Exception) -> BaseException:
     return getattr(err, "orig", None) or err.__cause__ or err
+
+
+def _family(err: Exception) -> str:
+    # Drivers have subclasses of their own for each SQLSTATE; DB-API's name stands above them.
+    return next((one.__name__ for one in type(err).__mro__ if one.__name__ in _DBAPI_NAMES), "")
 
 
 def _state_of(cause: BaseException) -> object:

@@ -9,6 +9,7 @@ from weakref import WeakSet
 
 from envoi.errors import InputError
 from envoi.journal import Fact, Journal
+from envoi.outbox.direct import DirectTx
 from envoi.outbox.tx import CallerTx
 
 if TYPE_CHECKING:
@@ -59,11 +60,13 @@ class Joiner:
         self.watched_pools: WeakSet[Pool] = WeakSet()
 
     def join(self, tx: object) -> CallerTx:
-        """Return the adapter for what a caller handed in.
+        """Return the adapter for what a caller handed in; a transaction of our own needs none.
 
         Raises:
             InputError: Nothing that has a transaction, or something that must be awaited.
         """
+        if isinstance(tx, DirectTx):
+            return tx
         for adapt in (self._sqlalchemy, self._django):
             joined = adapt(tx)
             if joined is not None:

@@ -21,12 +21,13 @@ from envoi.outbox import claim as claiming
 from envoi.outbox import find, halt, operate, put, relay, route, switches
 from envoi.outbox.bell import Bell
 from envoi.outbox.claim import Claim, ClaimOrder, Settlement
+from envoi.outbox.direct import DirectTx
 from envoi.outbox.engine import Database
 from envoi.outbox.filters import Query
 from envoi.outbox.join import Joiner
 from envoi.outbox.put import StoredEvent
 from envoi.outbox.route import EventClaim
-from envoi.outbox.tx import DATABASE_ID, CallerTx, ConnectionTx
+from envoi.outbox.tx import DATABASE_ID, CallerTx
 from envoi.seams import Tx
 
 __all__ = [
@@ -62,7 +63,7 @@ class Outbox:
         self._patience = patience or Patience()
         self._identity = ""
 
-    def transaction(self, *, is_synced: bool = True) -> AbstractContextManager[ConnectionTx]:
+    def transaction(self, *, is_synced: bool = True) -> AbstractContextManager[DirectTx]:
         """Open a write transaction of our own.
 
         Args:
@@ -70,7 +71,7 @@ class Outbox:
         """
         return self.database.write(is_synced=is_synced)
 
-    def reading(self) -> AbstractContextManager[ConnectionTx]:
+    def reading(self) -> AbstractContextManager[DirectTx]:
         """Open a read transaction of our own."""
         return self.database.read()
 
