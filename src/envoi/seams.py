@@ -83,12 +83,21 @@ class Capabilities:
         has_8bitmime: RFC 6152.
         has_smtputf8: RFC 6531.
         max_bytes: RFC 1870 SIZE; 0 when it names no limit.
+        has_chunking: RFC 3030.
+        has_enhanced_codes: RFC 2034.
     """
 
     has_pipelining: bool = False
     has_8bitmime: bool = False
     has_smtputf8: bool = False
     max_bytes: int = 0
+    has_chunking: bool = False
+    has_enhanced_codes: bool = False
+
+    @property
+    def can_chunk(self) -> bool:
+        """Whether several contents may be under way at once, their answers told apart."""
+        return self.has_pipelining and self.has_chunking and self.has_enhanced_codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

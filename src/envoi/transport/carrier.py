@@ -25,13 +25,13 @@ from envoi.transport.line import Line
 from envoi.transport.options import RelayOptions
 from envoi.transport.pool import Pool
 
-# What is under way on a connection and what goes with it: more would make urgent mail wait.
-_PARCELS_PER_CONNECTION = 2
 # A parcel that was first on a new connection may be the reason why the relay hung up; two such
 # deaths are evidence, and it waits as after a refusal.
 _MAX_BARREN = 2
 # Bounds the moves of a parcel that was never the reason.
 _MAX_MOVES = 5
+# How long a deadline may be overlooked while there is always something to do.
+_LOOK_S = 0.1
 # After so long the mail behind a slow content is taken elsewhere.
 _OVERTAKE_S = 5.0
 
@@ -77,6 +77,8 @@ class SmtpCarrier:
         self._events: list[CarrierEvent] = []
         self._is_woken = False
         self._is_closing = False
+        # When a deadline must be looked at next.
+        self._due = 0.0
 
     # The contract.
 
@@ -84,7 +86,7 @@ class SmtpCarrier:
         """Return how many more parcels can be loaded now; 0 while the relay is in trouble."""
         if self._pool.is_down or self._is_closing:
             return 0
-        return max(0, _PARCELS_PER_CONNECTION * self._pool.allowed - len(self._held))
+        return max(0, self._pool.capacity - len(self._held))
 
     def load(self, parcel: Parcel) -> None:
         """Take a parcel to be carried.
@@ -120,9 +122,8 @@ class SmtpCarrier:
         """Do what can be done now; wait at most `timeout_s` for the first event."""
         end = self._clock() + timeout_s
         while True:
-            self._expire()
             self._advance()
-            self._poll(0 if self._events else self._wait_s(end))
+            self._poll(end)
             self._advance()
             if self._events or self._is_woken or self._clock() >= end:
                 self._is_woken = False
@@ -139,6 +140,7 @@ class SmtpCarrier:
     def limit_connections(self, connections: int) -> None:
         """Change how many connections may be open; idle ones above it are closed."""
         self._pool.limit(connections)
+        self._due = 0.0
 
     def close(self, timeout_s: float) -> Sequence[CarrierEvent]:
         """Finish what is under way within the time, then close; tells what became of all."""
@@ -151,8 +153,7 @@ class SmtpCarrier:
                 line.leave()
         self._advance()
         while self._pool.lines and self._clock() < end:
-            self._poll(self._wait_s(end))
-            self._expire()
+            self._poll(end)
             self._advance()
         for line in self._pool.lines:
             line.session.lost("the worker stopped before the relay answered")
@@ -164,15 +165,9 @@ class SmtpCarrier:
 
     # One turn of the loop.
 
-    def _expire(self) -> None:
-        self._pool.expire()
-        if self._is_closing:
-            return
-        for line in self._pool.lines:
-            if line.session.is_blocking and line.waited_s >= _OVERTAKE_S and self._has_way(line):
-                line.session.abandon("the mail before it is slow")
-
     def _advance(self) -> None:
+        if self._clock() >= self._due:
+            self._expire()
         if self._pool.opening_count and not self._is_closing:
             for change in self._pool.admit():
                 self._note(change)
@@ -186,8 +181,22 @@ class SmtpCarrier:
         if self._backlog:
             self._pool.grow(len(self._held))
 
-    def _poll(self, timeout_s: float) -> None:
-        for key, mask in self._selector.select(timeout_s):
+    def _expire(self) -> None:
+        self._pool.expire()
+        # Under load nobody waits, and nobody looks at every deadline at every turn.
+        self._due = self._clock() + _LOOK_S
+        if self._is_closing:
+            return
+        for line in self._pool.lines:
+            if line.session.is_blocking and line.waited_s >= _OVERTAKE_S and self._has_way(line):
+                line.session.abandon("the mail before it is slow")
+
+    def _poll(self, end: float) -> None:
+        """Read and write what is there; wait for it until `end` when nothing is."""
+        ready = self._selector.select(0)
+        if not (ready or self._events):
+            ready = self._selector.select(self._wait_s(end))
+        for key, mask in ready:
             line = key.data
             if line is None:
                 self._hear()
@@ -199,12 +208,11 @@ class SmtpCarrier:
 
     def _wait_s(self, end: float) -> float:
         now = self._clock()
-        deadline = self._pool.deadline()
-        soonest = end if deadline is None else min(end, deadline)
+        self._due = self._pool.deadline()
         for line in self._pool.lines:
             if line.session.is_blocking and self._has_way(line):
-                soonest = min(soonest, now + _OVERTAKE_S - line.waited_s)
-        return max(0.0, soonest - now)
+                self._due = min(self._due, now + _OVERTAKE_S - line.waited_s)
+        return max(0.0, min(end, self._due) - now)
 
     def _ring(self, why: bytes = b"o") -> None:
         # A full pipe wakes as well, and a closed one has nobody to wake.
@@ -227,20 +235,26 @@ class SmtpCarrier:
             if line.session.is_idle:
                 self._give(line)
         # Every connection that is being opened has its first parcel waiting for it.
-        for line in self._pool.lines:
-            if len(self._backlog) <= self._pool.opening_count:
-                return
-            self._give(line)
+        is_given = True
+        while is_given:
+            is_given = False
+            for line in self._pool.lines:
+                if len(self._backlog) <= self._pool.opening_count:
+                    return
+                is_given |= self._give(line)
 
-    def _give(self, line: Line) -> None:
-        while self._backlog and line.can_take:
-            held = self._backlog.popleft()
-            held.line = line
-            try:
-                line.session.offer(held.parcel)
-            except (ValueError, LookupError) as err:
-                # A mail that cannot be made stays visible and never stops the others (P8).
-                self._finish(held, Unsuitable(because=f"this mail cannot be made: {err}"))
+    def _give(self, line: Line) -> bool:
+        """Begin one parcel on this connection; False when it takes none."""
+        if not (self._backlog and line.can_take):
+            return False
+        held = self._backlog.popleft()
+        held.line = line
+        try:
+            line.session.offer(held.parcel)
+        except (ValueError, LookupError) as err:
+            # A mail that cannot be made stays visible and never stops the others (P8).
+            self._finish(held, Unsuitable(because=f"this mail cannot be made: {err}"))
+        return True
 
     def _has_way(self, slow: Line) -> bool:
         return self._pool.can_grow or any(
@@ -261,7 +275,9 @@ class SmtpCarrier:
                 if isinstance(event, Ready):
                     self._events.append(event)
                 else:
-                    self._judge(line, held, event.outcome)
+                    self._judge(line, held, event)
+            if line.is_worn and line.session.is_idle:
+                line.leave()
             if line.session.is_over:
                 trouble = self._pool.bury(line)
                 if trouble is not None:
@@ -270,9 +286,11 @@ class SmtpCarrier:
             # What was given back on the connections before this one.
             self._collect()
 
-    def _judge(self, line: Line, held: _Held, outcome: Outcome) -> None:
+    def _judge(self, line: Line, held: _Held, finished: Finished) -> None:
+        outcome = finished.outcome
         if not isinstance(outcome, Unreachable) or outcome.had_turn or line.session.trouble:
-            self._finish(held, outcome)
+            del self._held[finished.delivery_id]
+            self._events.append(finished)
             return
         if self._is_closing or self._pool.is_down or held.moves >= _MAX_MOVES:
             self._finish(held, outcome)

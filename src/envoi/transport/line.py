@@ -4,6 +4,7 @@ import contextlib
 import selectors
 import ssl
 from collections.abc import Callable
+from math import inf
 
 from envoi.core.delivery import Stage
 from envoi.transport.options import RelayOptions
@@ -15,6 +16,8 @@ _CHUNK_BYTES = 64 * 1024
 _STRETCH_BYTES = 256 * 1024
 # Enough for an honest 221; a relay that does not answer QUIT is not worth a connection.
 _QUIT_TIMEOUT_S = 5
+_READ = selectors.EVENT_READ
+_BOTH = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 
 class Line:
@@ -35,46 +38,49 @@ class Line:
         clock: Callable[[], float],
     ) -> None:
         """Take the connection over; from now on it never blocks."""
-        self.session = Session(opened.capabilities, opened.scrubber)
+        self.session = Session(opened.capabilities, opened.scrubber, window=options.window)
         self._sock = opened.sock
+        self._is_tls = isinstance(opened.sock, ssl.SSLSocket)
         self._options = options
         self._selector = selector
         self._clock = clock
-        self._events = selectors.EVENT_READ
+        self._events = _READ
         self._written_bytes = 0
         self._progress: tuple[int, bool, Stage | None] = (0, False, None)
         self._since = clock()
-        # When patience ends: for the reply that is awaited, or for being idle.
-        self.deadline: float | None = self._since + options.idle_s
         self._sock.setblocking(False)  # noqa: FBT003 # the standard library's signature
         selector.register(self._sock, self._events, self)
 
     @property
     def can_take(self) -> bool:
         """Whether another mail may begin here."""
-        most = self._options.messages_per_connection
-        return self.session.can_take and not (most and self.session.begun_count >= most)
+        return self.session.can_take and not self.is_worn
 
     @property
     def is_worn(self) -> bool:
         """Whether it has carried all that one connection may."""
-        most = self._options.messages_per_connection
-        return bool(most) and self.session.begun_count >= most
+        return 0 < self._options.messages_per_connection <= self.session.begun_count
 
     @property
     def waited_s(self) -> float:
         """How long the line has waited for the present step."""
         return self._clock() - self._since
 
+    @property
+    def deadline(self) -> float:
+        """When patience ends: for the reply that is awaited, or for being idle."""
+        limit_s = self._limit_s()
+        return inf if limit_s is None else self._since + limit_s
+
     def expire(self, now: float) -> None:
         """End what the relay did not answer in time; say goodbye on an idle connection."""
-        if self.deadline is None or now < self.deadline:
+        if now < self.deadline:
             return
         if self.session.is_idle:
             self.leave()
         else:
             stage = self.session.awaits or Stage.DATA
-            self.session.lost(f"no answer to {stage.upper()} within {self._limit_s():g} s")
+            self.session.expired(f"no answer to {stage.upper()} within {self._limit_s():g} s")
 
     def leave(self) -> None:
         """Say goodbye; the connection closes when the relay has answered."""
@@ -83,8 +89,9 @@ class Line:
 
     def flush(self) -> None:
         """Write what can be written now."""
-        outgoing = self.session.outgoing
-        while outgoing and not self.session.is_over:
+        session = self.session
+        outgoing = session.outgoing
+        while outgoing and not session.is_over:
             try:
                 count = self._sock.send(outgoing)
             except (BlockingIOError, ssl.SSLWantWriteError):
@@ -94,28 +101,29 @@ class Line:
             except OSError as err:
                 # What the relay said before it closed may still be here, and tells why.
                 self.read()
-                self.session.lost(_because(err))
+                session.lost(_because(err))
                 return
-            self.session.wrote(count)
+            session.wrote(count)
             self._note_written(count)
-        self._watch(selectors.EVENT_READ | (selectors.EVENT_WRITE if outgoing else 0))
+        self._watch(_BOTH if outgoing else _READ)
         self._mark()
 
     def read(self) -> None:
         """Read all that is here; TLS may hold more than the selector knows of."""
-        while not self.session.is_over:
+        session = self.session
+        while not session.is_over:
             try:
                 received = self._sock.recv(_CHUNK_BYTES)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 break
             except OSError as err:
-                self.session.lost(_because(err))
+                session.lost(_because(err))
                 return
             if not received:
-                self.session.lost("the relay closed the connection")
+                session.lost("the relay closed the connection")
                 return
-            self.session.received(received)
-            if len(received) < _CHUNK_BYTES and not isinstance(self._sock, ssl.SSLSocket):
+            session.received(received)
+            if len(received) < _CHUNK_BYTES and not self._is_tls:
                 break
         self._mark()
 
@@ -127,10 +135,10 @@ class Line:
 
     def _limit_s(self) -> float | None:
         session = self.session
+        if session.is_leaving:
+            return _QUIT_TIMEOUT_S
         if session.awaits is Stage.CONTENT:
             return self._options.content_timeout_s
-        if session.is_quitting:
-            return _QUIT_TIMEOUT_S
         if session.is_idle:
             return self._options.idle_s
         # A mail that waits for the worker's permit is not late: the relay owes nothing.
@@ -145,19 +153,14 @@ class Line:
         progress = (session.answer_count, bool(session.outgoing), session.awaits)
         if progress != self._progress:
             self._progress = progress
-            self._restart()
-
-    def _restart(self) -> None:
-        self._since = self._clock()
-        limit_s = self._limit_s()
-        self.deadline = None if limit_s is None else self._since + limit_s
+            self._since = self._clock()
 
     def _note_written(self, count: int) -> None:
         # A large mail over a thin wire may take longer than any limit; it only must get on.
         self._written_bytes += count
         if self._written_bytes >= _STRETCH_BYTES:
             self._written_bytes = 0
-            self._restart()
+            self._since = self._clock()
 
     def _watch(self, events: int) -> None:
         if events != self._events:

@@ -50,6 +50,8 @@ class RelayOptions:
         connections: How many may be open at once. Default 4.
         messages_per_connection: After so many a connection is renewed; 0: never. Default 100.
         idle_s: How long an unused connection stays open. Default 10.
+        window: How many contents may be unanswered on one connection, where the relay allows
+            more than one. So many copies a crash may cause per connection. Default 1.
     """
 
     host: str
@@ -68,6 +70,7 @@ class RelayOptions:
     connections: int = 4
     messages_per_connection: int = 100
     idle_s: float = 10
+    window: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what would become a command of its own on the wire."""

@@ -9,12 +9,14 @@ A relay that sends a connection away with 421 after some mails gets so many on e
 import selectors
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import inf
 
 from envoi.core.delivery import Stage
 from envoi.seams import RelayTrouble, RelayWell
 from envoi.transport.line import Line
 from envoi.transport.opening import Openings
 from envoi.transport.options import RelayOptions
+from envoi.transport.protocol import MAX_MAILS
 from envoi.transport.smtp import Door, Opened
 
 # How long a limit is kept to that the relay did not announce but showed by a refusal.
@@ -51,6 +53,7 @@ class Pool:
         self._lowered = options.connections
         self._share = options.messages_per_connection
         self._lowered_until = 0.0
+        self._window = options.window
         self._failure: RelayTrouble | None = None
         self._is_well = False
         self._barren_count = 0
@@ -64,6 +67,13 @@ class Pool:
     def usable(self) -> list[Line]:
         """The connections that may get more mail: those within the limit."""
         return self.lines[: self.allowed]
+
+    @property
+    def capacity(self) -> int:
+        """How many mails are worth having in hand."""
+        lines = self.usable
+        unopened = self.allowed - len(lines)
+        return sum(line.session.capacity for line in lines) + MAX_MAILS * unopened
 
     @property
     def opening_count(self) -> int:
@@ -100,8 +110,7 @@ class Pool:
         """Take in what was opened; tell when the relay became well or unusable."""
         for result in self._openings.take():
             if isinstance(result, Opened):
-                options = replace(self._options, messages_per_connection=self._share)
-                self.lines.append(Line(result, options, self._selector, self._clock))
+                self.lines.append(Line(result, self._present, self._selector, self._clock))
                 self.is_down = False
                 if not self._is_well:
                     self._is_well = True
@@ -132,8 +141,10 @@ class Pool:
         session = line.session
         if session.trouble is not None:
             return self.fail(session.trouble)
-        if session.was_sent_away and session.begun_count > 1:
-            self._lower(share=session.begun_count - 1)
+        if session.dislikes_chunks:
+            self._window = 1
+        if session.sent_away_after:
+            self._lower(share=session.sent_away_after)
         if session.answer_count:
             self._barren_count = 0
         elif session.begun_count:
@@ -149,27 +160,29 @@ class Pool:
         )
 
     def expire(self) -> None:
-        """End what is late, close what is idle for long, worn, or above the limit."""
+        """End what is late, close what is idle for long or above the limit."""
         now = self._clock()
         excess = len(self.lines) - self._limit
         for line in self.lines:
             line.expire(now)
-            if line.session.is_idle and (line.is_worn or excess > 0):
+            if line.session.is_idle and excess > 0:
                 line.leave()
                 excess -= 1
         if now >= self._lowered_until:
             self._raise_again()
 
-    def deadline(self) -> float | None:
-        """Return when `expire` has something to do next."""
-        deadlines = [line.deadline for line in self.lines]
-        if self._lowered < self._limit:
-            deadlines.append(self._lowered_until)
-        return min((at for at in deadlines if at is not None), default=None)
+    def deadline(self) -> float:
+        """Return when `expire` has something to do next, in monotonic seconds."""
+        raised_at = self._lowered_until if self._lowered < self._limit else inf
+        return min(raised_at, *(line.deadline for line in self.lines), inf)
 
     def stop_opening(self) -> None:
         """Give up what is being opened."""
         self._openings.close()
+
+    @property
+    def _present(self) -> RelayOptions:
+        return replace(self._options, messages_per_connection=self._share, window=self._window)
 
     def _lower(self, *, connections: int = 0, share: int = 0) -> None:
         """Keep to what the relay seems to allow, for a while: nobody announces such limits."""

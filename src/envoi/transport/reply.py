@@ -17,11 +17,14 @@ MAX_REPLY_LINES = 100
 MAX_REPLY_BYTES = 64 * 1024
 # What is stored and shown of a reply (F12).
 MAX_TEXT_CHARS = 512
+# More different replies than any relay has for its usual words; queue ids fill the rest.
+_MAX_KNOWN = 64
 
 # RFC 5321 4.2: Reply-code = %x32-35 %x30-35 %x30-39. The second digit is not policed: no decision
 # of ours reads it.
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
-_FIRST = b"2345"
+# RFC 3463 2: class, subject and detail.
+_ENHANCED = re.compile(rb"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")
 _MASK = "***"
 
 
@@ -48,6 +51,16 @@ class Answer(NamedTuple):
         return 200 <= self.code < 300  # noqa: PLR2004 # SMTP's own number
 
     @property
+    def names_address(self) -> bool:
+        """Whether its enhanced code (RFC 3463) is of the kind that MAIL and RCPT get: X.1.X."""
+        return self.lines[0][1:4] == b".1."
+
+    @property
+    def names_content(self) -> bool:
+        """Whether it has an enhanced code, and not of the kind that MAIL and RCPT get."""
+        return _ENHANCED.match(self.lines[0]) is not None and not self.names_address
+
+    @property
     def is_refusal(self) -> bool:
         """Whether the relay said no, for now or for good."""
         return self.code >= 400  # noqa: PLR2004 # SMTP's own number
@@ -58,19 +71,24 @@ class ReplyReader:
 
     def __init__(self) -> None:
         """Start with nothing read."""
-        self._rest = b""
+        self._received = b""
+        self._at = 0  # where in it the next line begins
         self._code = 0
         self._lines: list[bytes] = []
         self._bytes = 0
+        # A relay says the same few things to every mail: each is read once.
+        self._known: dict[bytes, Answer] = {}
 
     @property
     def is_empty(self) -> bool:
         """Whether no byte waits, not even half a reply."""
-        return not self._rest and not self._lines
+        return self._at == len(self._received) and not self._lines
 
     def feed(self, received: bytes) -> None:
         """Take bytes as they came from the relay."""
-        self._rest = self._rest + received if self._rest else received
+        rest = self._received[self._at :]
+        self._received = rest + received if rest else received
+        self._at = 0
 
     def next(self) -> Answer | None:
         """Return the next complete reply, or None until more bytes come.
@@ -78,21 +96,26 @@ class ReplyReader:
         Raises:
             GarbledReplyError: It is no reply, or beyond the limits; the stream is lost.
         """
-        while True:
-            end = self._rest.find(b"\n")
-            if end > MAX_LINE_BYTES or (end < 0 and len(self._rest) > MAX_LINE_BYTES):
-                raise GarbledReplyError(f"a reply line is longer than {MAX_LINE_BYTES} bytes")
-            if end < 0:
-                return None
-            # Some relays end lines with LF alone; reading them is harmless, writing so is not.
-            line, self._rest = self._rest[:end].removesuffix(b"\r"), self._rest[end + 1 :]
-            answer = self._take(line)
+        while (end := self._received.find(b"\n", self._at)) >= 0:
+            line = self._received[self._at : end]
+            answer = None if self._lines else self._known.get(line)
+            if answer is None:
+                _check_length(end - self._at)
+                # Some relays end lines with LF alone; reading them is harmless, writing so is not.
+                answer = self._take(line.removesuffix(b"\r"))
+                if answer is not None:
+                    self._remember(line, answer)
+            self._at = end + 1
             if answer is not None:
                 return answer
+        _check_length(len(self._received) - self._at)
+        return None
+
+    def _remember(self, line: bytes, answer: Answer) -> None:
+        if len(answer.lines) == 1 and len(self._known) < _MAX_KNOWN and len(line) < MAX_TEXT_CHARS:
+            self._known[line] = answer
 
     def _take(self, line: bytes) -> Answer | None:
-        if not self._lines and line[3:4] == b" " and line[:3].isdigit() and line[0] in _FIRST:
-            return Answer(int(line[:3]), (line[4:],))  # nearly all replies, without a pattern
         match = _LINE.fullmatch(line)
         if match is None:
             raise GarbledReplyError(f"expected a reply code, got {shown(line)!r}")
@@ -136,6 +159,8 @@ class Scrubber:
     def text(self, answer: Answer) -> str:
         """Return the reply's text on one line, scrubbed, escaped and cut."""
         joined = b" ".join(answer.lines)
+        if not self._forms:
+            return shown(joined)
         # Scrub before cutting: half a secret at the edge would no longer be recognised.
         decoded = joined.decode("utf-8", "backslashreplace")
         return shown(self.scrub(decoded))
@@ -145,6 +170,11 @@ class Scrubber:
         for form in self._forms:
             text = text.replace(form, _MASK)
         return text
+
+
+def _check_length(count: int) -> None:
+    if count > MAX_LINE_BYTES:
+        raise GarbledReplyError(f"a reply line is longer than {MAX_LINE_BYTES} bytes")
 
 
 def _forms(secret: str) -> tuple[str, str]:

@@ -255,6 +255,8 @@ def read_hello(answer: Answer) -> Hello:
             has_pipelining="PIPELINING" in words,
             has_8bitmime="8BITMIME" in words,
             has_smtputf8="SMTPUTF8" in words,
+            has_chunking="CHUNKING" in words,
+            has_enhanced_codes="ENHANCEDSTATUSCODES" in words,
             # RFC 1870 4 allows 20 digits; int() of a hostile 8,000 would raise.
             max_bytes=int(sizes[0][:20]) if sizes and sizes[0].isdecimal() else 0,
         ),
