@@ -1,0 +1,264 @@
+"""This room kills a program at each write, sync and send of one delivery and of one enqueue.
+
+Two ways, because the better one is not permitted everywhere. `C1` and `C2` count the system calls
+of the untouched program and end it at the entry of each (`tracing`). `C3` and `C4` count Python's
+own calls on sockets, databases and files (`nursery`). A sweep goes on until the program ends
+untouched, so it is complete whatever the program has become.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+from envoi.core.delivery import State
+from faults import tracing
+from faults.annex import Annex, Annexes, Ended, Nursery
+from faults.row import Row, Tally
+from faults.site import LEASE_S, Site
+from faults.waiting import wait_for
+
+Words: TypeAlias = tuple[str, ...]
+# Runs a command in an annex; kills it at a point.
+Kill: TypeAlias = Callable[[Annex, Words], Ended]
+# From 1 on: the kill at the first point of a row of points, at the second, ...
+Points: TypeAlias = Callable[[int], Kill]
+
+WORK: Words = ("work", "--once")
+# So many wait for the end of their leases together.
+BATCH = 8
+# More points than any program here has: a sweep that comes so far has lost its way.
+MOST_POINTS = 2_000
+# In the quick form every so-many-th point, beginning at a different one with each seed.
+QUICK_STEP = 11
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What is killed.
+
+    Args:
+        prepare: Makes an annex ready.
+        words: The words behind `envoi`.
+        judge: Looks at an annex right after a kill.
+    """
+
+    prepare: Callable[[Annex], object]
+    words: Callable[[Annex], Words]
+    judge: Callable[[Annex, Ended], Tally]
+
+
+def by_system_call(site: Site, program: Program) -> list[Points]:
+    """Return the points of a program, one row of points for each system call that it makes.
+
+    Raises:
+        NotHereError: Programs cannot be traced here.
+    """
+    tracing.require()
+    with Annexes(site).one() as annex:
+        program.prepare(annex)
+        annex.let_go()
+        counts = tracing.run(("-m", "envoi", *program.words(annex)), annex.folder).counts
+    return [partial(_at_system_call, call) for call in sorted(counts)]
+
+
+def _at_system_call(call: str, number: int) -> Kill:
+    def kill(annex: Annex, words: Words) -> Ended:
+        point = tracing.Point(call, number)
+        ran = tracing.run(("-m", "envoi", *words), annex.folder, "signal=KILL", point)
+        return Ended(code=ran.code, out=ran.out, at=str(point) if ran.was_killed else "")
+
+    return kill
+
+
+def by_call(nursery: Nursery, first: int, step: int) -> Points:
+    """Return the points of Python's own calls: the `first`, and every `step`th from there."""
+
+    def at(number: int) -> Kill:
+        point = first + (number - 1) * step
+        return lambda annex, words: nursery.run(annex.folder, *words, point=point)
+
+    return at
+
+
+class Sweep:
+    """Kills a program at each of its points, lets it recover, and adds up.
+
+    Args:
+        site: Where.
+        nursery: In which commands without a fault run.
+        program: What is killed.
+    """
+
+    def __init__(self, site: Site, nursery: Nursery, program: Program) -> None:
+        """Begin with nothing killed."""
+        self._annexes = Annexes(site)
+        self._nursery = nursery
+        self._program = program
+        self._waiting: list[Annex] = []
+        self._stack = ExitStack()
+        self._kills = 0
+        self._found = Tally()
+
+    def run(self, rows: list[Points]) -> Tally:
+        """Sweep over rows of points, each until the program ends untouched."""
+        with self._stack:
+            for points in rows:
+                self._sweep(points)
+            self._recover()
+        self._found.note(f"{self._kills} crash points")
+        return self._found
+
+    def _sweep(self, points: Points) -> None:
+        for number in range(1, MOST_POINTS):
+            if len(self._waiting) == BATCH:
+                self._recover()
+            annex = self._stack.enter_context(self._annexes.one())
+            if not self._strike(annex, points(number)):
+                return
+        self._found.broken.append(f"an end of the program before point {MOST_POINTS}")
+
+    def _strike(self, annex: Annex, kill: Kill) -> bool:
+        self._program.prepare(annex)
+        annex.let_go()
+        ended = kill(annex, self._program.words(annex))
+        self._waiting.append(annex)
+        is_killed = ended.code is None
+        self._kills += is_killed
+        self._found.expect(is_killed or ended.code == 0, f"an untouched end with 0; {ended.out}")
+        self._found.expect(annex.is_sound, f"a sound database after {ended.at}")
+        self._found.add(self._program.judge(annex, ended))
+        return is_killed
+
+    def _recover(self) -> None:
+        for annex in self._waiting:
+            annex.let_go()
+            wait_for(partial(self._is_finished, annex), "everything sent", tick_s=LEASE_S / 8)
+            self._found.add(annex.judge())
+        self._waiting.clear()
+        self._stack.pop_all().close()
+
+    def _is_finished(self, annex: Annex) -> bool:
+        # One more worker in a process of its own.
+        self._nursery.run(annex.folder, *WORK)
+        return annex.states == {State.SENT: len(annex.accepted)}
+
+
+def _one_mail(annex: Annex) -> None:
+    annex.enqueue(1, f"{annex.folder.name}-")
+
+
+def _three_mails(annex: Annex) -> None:
+    annex.set(smtp={"connections": 1})
+    annex.enqueue(3, f"{annex.folder.name}-")
+
+
+def _after_work(annex: Annex, ended: Ended) -> Tally:
+    """Note what is in doubt: it alone may go twice, and it is one at most."""
+    found = Tally()
+    if ended.code is None:
+        begun, sent = annex.begun, annex.sent
+        found.expect(len(begun) <= 1, f"one delivery in doubt per connection, got {len(begun)}")
+        annex.disrupt(f"kill at {ended.at}", len(begun))
+        unmarked = annex.evidence.copies.keys() - begun - sent
+        found.expect(not unmarked, f"a mark before each content at {ended.at}, none for {unmarked}")
+    return found
+
+
+def _enqueue(annex: Annex) -> Words:
+    """Return the words of `envoi` that hand in an annex's mail."""
+    key = ("--key", "order-7")
+    return ("send", *key, "--subject", "News", "--to", _address(annex), "Something happened.")
+
+
+def _address(annex: Annex) -> str:
+    return f"{annex.folder.name}-u0@x.test"
+
+
+def _after_enqueue(nursery: Nursery, annex: Annex, ended: Ended) -> Tally:
+    """Check that all of it is there or nothing; then hand it in again with the same key."""
+    found = Tally()
+    left = annex.rows
+    was_told = "stored" in ended.out
+    found.expect(left in {(0, 0, 0), (1, 1, 1)}, f"all or nothing at {ended.at}, got {left}")
+    found.expect(not was_told or left == (1, 1, 1), f"what was told to be stored at {ended.at}")
+    annex.let_go()
+    again = nursery.run(annex.folder, *_enqueue(annex))
+    found.expect(again.code == 0, f"the same key to be taken again, got {again.out}")
+    found.expect(annex.rows == (1, 1, 1), f"one mail for one key, got {annex.rows}")
+    annex.accepted.append(_address(annex))
+    return found
+
+
+def _delivery(prepare: Callable[[Annex], object]) -> Program:
+    return Program(prepare=prepare, words=lambda _annex: WORK, judge=_after_work)
+
+
+def _handing_in(nursery: Nursery) -> Program:
+    def nothing(_annex: Annex) -> None:
+        """Leave the annex empty."""
+
+    return Program(prepare=nothing, words=_enqueue, judge=partial(_after_enqueue, nursery))
+
+
+def delivery_by_system_call(site: Site, _seed: int) -> Tally:
+    """Kill the worker at each write, sync and send of one delivery."""
+    program = _delivery(_one_mail)
+    with Nursery() as nursery:
+        return Sweep(site, nursery, program).run(by_system_call(site, program))
+
+
+def enqueue_by_system_call(site: Site, _seed: int) -> Tally:
+    """Kill `envoi send` at each write, sync and send."""
+    with Nursery() as nursery:
+        program = _handing_in(nursery)
+        return Sweep(site, nursery, program).run(by_system_call(site, program))
+
+
+def delivery_by_call(site: Site, seed: int) -> Tally:
+    """Kill the worker before each call of Python's that matters, with three mails to deliver."""
+    with Nursery() as nursery:
+        sweep = Sweep(site, nursery, _delivery(_three_mails))
+        return sweep.run([by_call(nursery, *_stride(site, seed))])
+
+
+def enqueue_by_call(site: Site, seed: int) -> Tally:
+    """Kill `envoi send` before each call of Python's that matters."""
+    with Nursery() as nursery:
+        sweep = Sweep(site, nursery, _handing_in(nursery))
+        return sweep.run([by_call(nursery, *_stride(site, seed))])
+
+
+def _stride(site: Site, seed: int) -> tuple[int, int]:
+    return (1 + seed % QUICK_STEP, QUICK_STEP) if site.is_quick else (1, 1)
+
+
+ROWS = (
+    Row(
+        id="C1",
+        title="killed at each write, sync and send of a delivery",
+        run=delivery_by_system_call,
+        limit_s=420,
+    ),
+    Row(
+        id="C2",
+        title="killed at each write, sync and send of an enqueue",
+        run=enqueue_by_system_call,
+        limit_s=420,
+    ),
+    Row(
+        id="C3",
+        title="killed before each call of three deliveries",
+        run=delivery_by_call,
+        limit_s=240,
+        is_quick=True,
+    ),
+    Row(
+        id="C4",
+        title="killed before each call of an enqueue",
+        run=enqueue_by_call,
+        limit_s=240,
+        is_quick=True,
+    ),
+)
