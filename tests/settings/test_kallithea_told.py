@@ -50,7 +50,8 @@ SENT_FROM = f"app_email_from = k@example.org\n{URL}"
         ),
         pytest.param(
             [SENT_FROM, "smtp_auth = GSSAPI LOGIN"],
-            "smtp_auth: expected PLAIN, LOGIN, CRAM-MD5, got 'GSSAPI LOGIN' "
+            "smtp_auth: expected PLAIN, LOGIN, CRAM-MD5, XOAUTH2, OAUTHBEARER, "
+            "got 'GSSAPI LOGIN' "
             "(Envoi signs in by LOGIN)",
             id="unknown mechanism",
         ),
@@ -155,8 +156,10 @@ def test_a_key_that_the_defaults_overrule_is_warned_of(tmp_path):
         ),
         pytest.param(
             "smtp_auth = GSSAPI",
-            "smtp.auth: expected a list of PLAIN, LOGIN and CRAM-MD5, got a list of 1 "
-            "('GSSAPI': expected PLAIN, LOGIN or CRAM-MD5; by smtp_auth in my.ini)",
+            "smtp.auth: expected a list of PLAIN, LOGIN, CRAM-MD5, XOAUTH2 and OAUTHBEARER, "
+            "got a list of 1 "
+            "('GSSAPI': expected PLAIN, LOGIN, CRAM-MD5, XOAUTH2 or OAUTHBEARER; "
+            "by smtp_auth in my.ini)",
             id="mechanism",
         ),
         pytest.param(

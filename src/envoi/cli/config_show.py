@@ -107,8 +107,9 @@ def _effect(key: Key, settings: Settings, tables: Tables, *, is_open: bool) -> _
 
 
 def _opened(key: Key, settings: Settings) -> str:
-    section, _, name = key.name.partition(".")
-    value: object = getattr(getattr(settings, section), name)
+    owner, _, name = key.name.rpartition(".")
+    section = settings.relay(key.path[1]) if key.path[0] == "relays" else getattr(settings, owner)
+    value: object = getattr(section, name)
     return value.reveal() if isinstance(value, Secret) else str(value)
 
 

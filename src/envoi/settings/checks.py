@@ -1,6 +1,7 @@
 """This room compares settings with one another: what cannot be together, and what should not."""
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -9,11 +10,8 @@ from urllib.parse import urlsplit
 from envoi.core.kind import MASK
 from envoi.core.problem import Problem
 from envoi.settings.places import is_kallithea, is_loopback
-from envoi.settings.sections import Settings, Smtp
-
-# RFC 8314 7.3: port 465 speaks TLS from the first byte.
-TLS_PORT = 465
-_TLS_LATER_PORTS = frozenset({25, 587, 2525})
+from envoi.settings.relay_checks import misfits_of_relays, warnings_of_relays
+from envoi.settings.sections import Settings
 
 
 def misfits_of(settings: Settings, told: AbstractSet[str]) -> tuple[Problem, ...]:
@@ -27,8 +25,11 @@ def misfits_of(settings: Settings, told: AbstractSet[str]) -> tuple[Problem, ...
         problem
         for keys, problem in (
             *_of_waits(settings),
+            *_of_retention(settings),
+            *_of_rates(settings),
             *_of_folder(settings),
             *_of_directory(settings),
+            *misfits_of_relays(settings),
         )
         if not keys & told
     )
@@ -41,6 +42,22 @@ def _of_waits(settings: Settings) -> Iterator[tuple[AbstractSet[str], Problem]]:
         expected = f"at most longest_retry_s, {delivery.longest_retry_s}"
         got = str(delivery.first_retry_s)
         yield {first, longest}, Problem(where=first, expected=expected, got=got)
+
+
+def _of_retention(settings: Settings) -> Iterator[tuple[AbstractSet[str], Problem]]:
+    content, rows = "retention.content_days", "retention.rows_days"
+    kept = settings.retention
+    if 0 < kept.rows_days < kept.content_days:
+        expected = f"at most rows_days, {kept.rows_days}"
+        problem = Problem(where=content, expected=expected, got=str(kept.content_days))
+        yield {content, rows}, problem
+
+
+def _of_rates(settings: Settings) -> Iterator[tuple[AbstractSet[str], Problem]]:
+    where = "smtp.domains_per_minute"
+    named = Counter(one.partition("=")[0] for one in settings.smtp.domains_per_minute)
+    for domain in (domain for domain, count in named.items() if count > 1):
+        yield {where}, Problem(where=where, expected="each domain once", got=domain)
 
 
 def _of_folder(settings: Settings) -> Iterator[tuple[AbstractSet[str], Problem]]:
@@ -88,52 +105,12 @@ def warnings_of(settings: Settings, *, in_file: str) -> tuple[Problem, ...]:
         settings: The checked settings.
         in_file: Key of a secret that stands in the settings file itself; empty when none does.
     """
-    warnings = [*_of_certificates(settings.smtp), *_of_signing_in(settings.smtp)]
-    warnings += [*_of_ports(settings.smtp), *_of_schema(settings), *_of_unused_users(settings)]
+    warnings = [*warnings_of_relays(settings), *_of_schema(settings), *_of_unused_users(settings)]
     warnings += _of_links(settings)
     warnings += _of_clear_directory(settings)
     if in_file and settings.path:
         warnings += _of_readable_file(settings.path, in_file)
     return tuple(warnings)
-
-
-def _of_certificates(smtp: Smtp) -> Iterator[Problem]:
-    if not smtp.verify:
-        yield Problem(
-            where="smtp.verify",
-            expected="true",
-            got="false",
-            hint="certificates are not verified: anybody on the way can read mail and password; "
-            "name a private authority by smtp.ca_file instead",
-        )
-
-
-def _of_signing_in(smtp: Smtp) -> Iterator[Problem]:
-    if smtp.password and not smtp.username:
-        hint = "nobody signs in without a name"
-        yield Problem(where="smtp.username", expected="a name", got="a password alone", hint=hint)
-    if smtp.username and not smtp.password:
-        hint = f"{smtp.username} signs in with an empty password"
-        yield Problem(where="smtp.password", expected="a password", got="a name alone", hint=hint)
-    signs_in = smtp.username and smtp.password and smtp.host
-    if signs_in and smtp.tls == "none" and not is_loopback(smtp.host):
-        hint = (
-            "the password crosses the network in clear"
-            if smtp.allow_clear_password
-            else "STARTTLS is used when the relay offers it; else it is paused"
-        )
-        where, expected = "smtp.tls", "starttls or tls with a password"
-        yield Problem(where=where, expected=expected, got="none", hint=hint)
-
-
-def _of_ports(smtp: Smtp) -> Iterator[Problem]:
-    if smtp.port == TLS_PORT and smtp.tls != "tls":
-        hint = "this port speaks TLS from the first byte and will not greet"
-        yield Problem(where="smtp.tls", expected="tls on port 465", got=smtp.tls, hint=hint)
-    if smtp.port in _TLS_LATER_PORTS and smtp.tls == "tls":
-        hint = "this port begins in clear: TLS from the first byte ends the conversation"
-        expected = f"starttls on port {smtp.port}"
-        yield Problem(where="smtp.tls", expected=expected, got="tls", hint=hint)
 
 
 def _of_schema(settings: Settings) -> Iterator[Problem]:

@@ -8,12 +8,11 @@ from typing import cast
 from envoi.core.kind import Plain
 from envoi.core.problem import Problem
 from envoi.errors import SettingsError
+from envoi.settings.families import KEYS_OF, knows, name_problem
 from envoi.settings.layers import (
     MAIN,
     Layer,
     Raw,
-    application_problem,
-    names_of,
     shown_name,
     unknown,
 )
@@ -59,7 +58,7 @@ def document_layer(tables: Mapping[str, object], origin: str) -> Layer:
     for section, table in tables.items():
         if is_omero(section):
             continue
-        if section != "senders" and section not in SECTIONS:
+        if section != "senders" and section not in {*SECTIONS, *KEYS_OF}:
             layer.problems.append(unknown(section, section))
         elif not isinstance(table, Mapping):
             layer.problems.append(_no_table(section, table))
@@ -76,6 +75,9 @@ def _take_section(layer: Layer, section: str, table: Mapping[str, object], origi
             _take_sender(layer, name, sender, origin)
     elif section == "application":
         _take_applications(layer, table, origin)
+    elif section == "relays":
+        for name, relay in table.items():
+            _take_named(layer, section, name, relay, origin)
     else:
         _take(layer, section, section, table, origin)
 
@@ -87,11 +89,11 @@ def _no_table(where: str, value: object) -> Problem:
 
 
 def _take(layer: Layer, group: str, where: str, table: Mapping[str, object], origin: str) -> None:
-    known, section = names_of(group), group.partition(".")[0]
+    section = group.partition(".")[0]
     layer.groups.setdefault(group, {})
     for name, value in table.items():
         path = f"{where}.{name}"
-        if name in known:
+        if knows(group, name):
             layer.add(group, name, Raw(value=value, where=path, origin=origin))
         else:
             layer.problems.append(unknown(path, name, section))
@@ -102,13 +104,18 @@ def _take_applications(layer: Layer, table: Mapping[str, object], origin: str) -
     own = {name: value for name, value in table.items() if not isinstance(value, Mapping)}
     _take(layer, MAIN, "application", own, origin)
     for name, value in table.items():
-        if name in own:
-            continue
-        where = f"application.{name}"
-        if problem := application_problem(shown_name(where), name):
-            layer.problems.append(problem)
-        else:
-            _take(layer, where, where, cast("Mapping[str, object]", value), origin)
+        if name not in own:
+            _take_named(layer, "application", name, value, origin)
+
+
+def _take_named(layer: Layer, family: str, name: str, value: object, origin: str) -> None:
+    where = f"{family}.{name}"
+    if problem := name_problem(shown_name(where), family, name):
+        layer.problems.append(problem)
+    elif not isinstance(value, Mapping):
+        layer.problems.append(_no_table(where, value))
+    else:
+        _take(layer, where, where, cast("Mapping[str, object]", value), origin)
 
 
 def _take_sender(layer: Layer, name: str, value: object, origin: str) -> None:

@@ -5,12 +5,18 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from envoi.core.problem import Problem
+from envoi.settings.families import (
+    KEYS_OF,
+    TRANSPORT,
+    is_relay_name,
+    knows,
+    name_problem,
+    names_of,
+)
 from envoi.settings.layers import (
     MAIN,
     Layer,
     Raw,
-    application_problem,
-    names_of,
     shown_name,
 )
 from envoi.settings.readers import booleans
@@ -56,13 +62,13 @@ def _take(layer: Layer, variable: str, text: str, document: Layer) -> None:
     match variable[len(PREFIX) :].lower().split("__"):
         case ["application", name] if name in names_of(MAIN):
             group = MAIN
-        case ["application", owner, name] if owner and name in names_of(MAIN):
-            group = _meant(f"application.{owner}", document.groups)
-            if problem := application_problem(variable, group.partition(".")[2]):
+        case [family, owner, name] if family in KEYS_OF and owner and name in names_of(family):
+            group = _meant(f"{family}.{owner}", document.groups)
+            if problem := name_problem(variable, family, group.partition(".")[2]):
                 layer.problems.append(problem)
                 return
-        case [section, name] if section in SECTIONS and name in names_of(section):
-            group = section
+        case [section, name] if section in SECTIONS and knows(section, name):
+            group, name = section, _relay_meant(section, name, document)
         case ["senders", *middle, "enabled"] if any(middle):
             take_switch(layer, variable, text, _meant("__".join(middle), document.senders))
             return
@@ -76,6 +82,13 @@ def _take(layer: Layer, variable: str, text: str, document: Layer) -> None:
 def _meant(name: str, known: Iterable[str]) -> str:
     same = [one for one in known if _variable_form(one) == _variable_form(name)]
     return same[0] if same else name
+
+
+def _relay_meant(section: str, name: str, document: Layer) -> str:
+    if section != TRANSPORT or not is_relay_name(name):
+        return name
+    named = [group.partition(".")[2] for group in document.groups if group.startswith("relays.")]
+    return _meant(name, [*named, *document.groups.get(TRANSPORT, {})])
 
 
 def _variable_form(name: str) -> str:

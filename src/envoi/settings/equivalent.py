@@ -11,9 +11,9 @@ from envoi.core.people import Address, Mailbox
 from envoi.settings.imported import NOT_ABOUT_MAIL
 from envoi.settings.kallithea_values import quoted
 from envoi.settings.layers import MAIN, label
+from envoi.settings.listing import cells_of, groups_of
 from envoi.settings.secret import Secret
 from envoi.settings.sections import Note, Settings
-from envoi.settings.table import SECTIONS, rows_of
 
 _WIDTH = 98
 
@@ -44,24 +44,11 @@ def _values(settings: Settings, target: Path) -> dict[str, dict[str, object]]:
     is_set = {entry.key for entry in settings.entries if entry.origin != "default"}
     if target.parent != settings.folder:
         is_set |= {"outbox.url", "outbox.spool"}
-    return {
-        group: {
-            name: getattr(section, row.field or name)
-            for name, row in rows_of(group.partition(".")[0]).items()
-            if label(group, name) in is_set
-        }
-        for group, section in _groups(settings)
-    }
-
-
-def _groups(settings: Settings) -> Iterator[tuple[str, object]]:
-    for name, application in settings.applications.items():
-        yield f"application.{name}", application
-    for name in SECTIONS:
-        if name != "application":
-            yield name, getattr(settings, name)
-    for name, sender in settings.senders.items():
-        yield f"senders.{name}", sender
+    values: dict[str, dict[str, object]] = {group: {} for group, _ in groups_of(settings)}
+    for group, name, _, value in cells_of(settings):
+        if label(group, name) in is_set:
+            values[group][name] = value
+    return values | {f"senders.{name}": {} for name in settings.senders}
 
 
 def _table(settings: Settings, group: str, table: Mapping[str, object]) -> Iterator[str]:

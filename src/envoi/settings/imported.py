@@ -12,14 +12,13 @@ from envoi.core.kind import MASK
 from envoi.core.problem import Problem
 from envoi.errors import AddressError
 from envoi.settings.environment import take_switch
+from envoi.settings.families import KEYS_OF, knows, name_problem
 from envoi.settings.kallithea_values import addresses, boolean
 from envoi.settings.layers import (
     MAIN,
     Layer,
     Raw,
     aliases,
-    application_problem,
-    names_of,
     shown_name,
     unknown,
 )
@@ -164,9 +163,9 @@ class Import:
         if section == "senders" and application and name == "enabled":
             take_switch(self.layer, f"{key} in {self.ini.path.name}", text, application)
             self.note(key, key.removeprefix(OWN_PREFIX), key.removeprefix(OWN_PREFIX))
-        elif section not in SECTIONS or name not in names_of(section):
+        elif section not in {*SECTIONS, *KEYS_OF} or not knows(section, name):
             self.layer.problems.append(unknown(key, name, section if section in SECTIONS else ""))
-        elif application and (section != "application" or application_problem(key, application)):
+        elif application and (section not in KEYS_OF or name_problem(key, section, application)):
             self.refuse(shown_name(key), "envoi.SECTION.KEY", "another name")
         else:
             group = MAIN if group == "application" else group

@@ -9,13 +9,14 @@ from envoi.core.kind import MASK
 from envoi.core.problem import Problem
 from envoi.errors import SettingsError
 from envoi.settings import omero, places, readers
-from envoi.settings.layers import application_problem, names_of, unknown
+from envoi.settings.families import KEYS_OF, knows, name_problem, row_in, rows_in
+from envoi.settings.layers import unknown
 from envoi.settings.omero_expand import Expansion
 from envoi.settings.omero_keys import BY_NAME, Seed
 from envoi.settings.omero_values import as_text, json_text
 from envoi.settings.readers import MisfitError, Reader
 from envoi.settings.secret import has_credentials, masked_url, shown, without_credentials
-from envoi.settings.table import SECTIONS, Row, rows_of
+from envoi.settings.table import SECTIONS, Row
 
 MAIN = "main"
 _SECRET_FILE = readers.paths(places.existing_file, "a file that is there")
@@ -78,13 +79,16 @@ def key_of(name: str, tables: Mapping[str, object]) -> Key:
     if section == "senders" and owner and last:
         reader = readers.booleans() if last == "enabled" else _ANYTHING
         return Key(name=name, path=("senders", owner, last), reader=reader)
-    if section == "application" and (problem := application_problem(name, owner or MAIN)):
+    if section in KEYS_OF and (problem := name_problem(name, section, owner or _first(section))):
         raise SettingsError((problem,))
-    if section not in SECTIONS or last not in names_of(section) or (
-        owner and section != "application"
-    ):  # fmt: skip
-        raise SettingsError((unknown(name, last, section if section in SECTIONS else ""),))
+    is_section = section in {*SECTIONS, *KEYS_OF}
+    if not is_section or not knows(section, last) or (owner and section not in KEYS_OF):
+        raise SettingsError((unknown(name, last, section if is_section else ""),))
     return _own(name, (section, *_owner(section, owner, tables), last))
+
+
+def _first(section: str) -> str:
+    return MAIN if section == "application" else ""
 
 
 def _owner(section: str, owner: str, tables: Mapping[str, object]) -> tuple[str, ...]:
@@ -96,10 +100,9 @@ def _owner(section: str, owner: str, tables: Mapping[str, object]) -> tuple[str,
 
 
 def _own(name: str, path: tuple[str, ...]) -> Key:
-    rows, last = rows_of(path[0]), path[-1]
-    if last not in rows:
+    row = row_in(path[0], path[-1])
+    if row is None:
         return Key(name=name, path=path, reader=_SECRET_FILE, default="")
-    row = rows[last]
     return Key(
         name=name,
         path=path,
@@ -195,8 +198,16 @@ def holds_secret(tables: Mapping[str, object]) -> bool:
     found = omero.properties_of(tables)[0]
     if any(found.get(name) for name, seed in BY_NAME.items() if seed.is_secret):
         return True
-    secrets = (row for section in SECTIONS for row in rows_of(section).values() if row.is_secret)
-    return any(_tells(row, tables.get(row.section)) for row in secrets)
+    relays = tables.get("relays")
+    groups = [(section, tables.get(section)) for section in SECTIONS]
+    if isinstance(relays, Mapping):
+        groups += [("relays", one) for one in cast("Mapping[str, object]", relays).values()]
+    return any(
+        _tells(row, table)
+        for group, table in groups
+        for row in rows_in(group).values()
+        if row.is_secret
+    )
 
 
 def _tells(row: Row, table: object) -> bool:
@@ -211,7 +222,7 @@ def set_keys(tables: Mapping[str, object]) -> tuple[str, ...]:
     names: list[str] = []
     for section, table in tables.items():
         if not omero.is_omero(section):
-            names += _names_in(section, table, 2 if section in {"application", "senders"} else 1)
+            names += _names_in(section, table, 2 if section in {*KEYS_OF, "senders"} else 1)
     return (*names, *omero.properties_of(tables)[0])
 
 

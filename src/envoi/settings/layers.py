@@ -5,7 +5,6 @@ A layer is what one source says: the settings file, or the environment. A key is
 and never with their value: a misspelt `pasword` holds a password all the same.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -13,13 +12,12 @@ from pathlib import Path
 
 from envoi.core.kind import Plain
 from envoi.core.problem import Problem
+from envoi.settings.families import KEYS_OF, names_of, rows_in
 from envoi.settings.secret import shown
 from envoi.settings.sections import Note
-from envoi.settings.table import ROWS, rows_of
+from envoi.settings.table import ROWS
 
 MAIN = "application.main"
-# Names become parts of variables, where `__` separates, and of stored rows.
-_APPLICATION_NAME = re.compile(r"(?!.*__)[a-z](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 # A password is a line; a file much larger than that is not one.
 MAX_SECRET_BYTES = 64 * 1024
 MAX_NAME_CHARS = 60
@@ -98,23 +96,9 @@ class Layer:
         values[name] = raw
 
 
-def names_of(group: str) -> frozenset[str]:
-    """Return the names that a group knows, `_file` ones included."""
-    rows = rows_of(group.partition(".")[0])
-    return frozenset(rows) | {f"{name}_file" for name, row in rows.items() if row.is_secret}
-
-
 def label(group: str, name: str) -> str:
     """Return the key as people write it: the first application needs no name."""
     return f"{'application' if group == MAIN else group}.{name}"
-
-
-def application_problem(where: str, name: str) -> Problem | None:
-    """Return what is wrong with an application's name, if anything."""
-    if _APPLICATION_NAME.fullmatch(name):
-        return None
-    expected = "an application's name in lower-case letters, digits, _ and -"
-    return Problem(where=where, expected=expected, got=shown(name))
 
 
 def unknown(where: str, name: str, section: str = "") -> Problem:
@@ -166,7 +150,7 @@ def near_name(name: str, known: Iterable[str]) -> str:
 
 
 def _nearest(where: str) -> str:
-    known: dict[str, str] = {"senders": "senders"}
+    known: dict[str, str] = {"senders": "senders", **{family: family for family in KEYS_OF}}
     for row in ROWS:
         section = row.section
         known |= {section: section, row.key: row.key, row.key.replace(".", "_"): row.key}
@@ -198,7 +182,7 @@ def aliases(group: str, name: str) -> tuple[str, ...]:
 
 
 def _secret_of(group: str, name: str) -> str:
-    row = rows_of(group).get(name.removesuffix("_file"))
+    row = rows_in(group).get(name.removesuffix("_file"))
     return row.name if row and row.is_secret else ""
 
 

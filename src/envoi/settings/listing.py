@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import cast
 
 from envoi.core.people import Address, Mailbox
+from envoi.settings.families import DEFAULT, TRANSPORT, rows_in
 from envoi.settings.layers import label
 from envoi.settings.secret import Secret, masked_url, shown
 from envoi.settings.sections import Entry, Settings
-from envoi.settings.table import SECTIONS, rows_of
+from envoi.settings.table import SECTIONS, Row
 
 
 def entries_of(settings: Settings, origins: Mapping[str, str]) -> tuple[Entry, ...]:
@@ -22,15 +23,31 @@ def entries_of(settings: Settings, origins: Mapping[str, str]) -> tuple[Entry, .
 
 
 def _rows(settings: Settings, origins: Mapping[str, str]) -> Iterator[Entry]:
-    groups: dict[str, object] = {
-        f"application.{name}": application for name, application in settings.applications.items()
-    }
-    groups |= {name: getattr(settings, name) for name in SECTIONS if name != "application"}
-    for group, section in groups.items():
-        for name, row in rows_of(group.partition(".")[0]).items():
-            value, key = getattr(section, row.field or name), label(group, name)
-            text = masked_url(value) if row.is_secret and isinstance(value, str) else told(value)
-            yield Entry(key=key, shown=text, origin=origins.get(key, "default"))
+    for group, name, row, value in cells_of(settings):
+        key = label(group, name)
+        text = masked_url(value) if row.is_secret and isinstance(value, str) else told(value)
+        yield Entry(key=key, shown=text, origin=origins.get(key, "default"))
+
+
+def cells_of(settings: Settings) -> Iterator[tuple[str, str, Row, object]]:
+    """Yield each key in force by its group, name, row and value, in the table's order."""
+    for group, section in groups_of(settings):
+        for name, row in rows_in(group).items():
+            yield group, name, row, getattr(section, row.field or name)
+        if group == TRANSPORT:
+            for name, value in settings.transports.items():
+                yield group, name, rows_in(group)[DEFAULT], value
+
+
+def groups_of(settings: Settings) -> Iterator[tuple[str, object]]:
+    """Yield the groups of keys with the values that they have."""
+    for name, application in settings.applications.items():
+        yield f"application.{name}", application
+    for section in SECTIONS:
+        if section != "application":
+            yield section, getattr(settings, section)
+        if section == "smtp":
+            yield from ((f"relays.{name}", relay) for name, relay in settings.relays.items())
 
 
 def _senders(settings: Settings, origins: Mapping[str, str]) -> Iterator[Entry]:

@@ -127,6 +127,16 @@ def host_of(url: str) -> str:
         return ""
 
 
+def token_url(text: str) -> str:
+    """Return the URL of who gives out tokens: https, or http on this machine."""
+    parts = _split(text)
+    if parts.username or parts.password or parts.fragment or not parts.hostname:
+        raise MisfitError
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise MisfitError("secrets cross the network to it: https")
+    return text
+
+
 def outbox_url(text: str, folder: Path) -> str:
     """Return the database URL; the path of an SQLite file is made absolute."""
     if match := _SQLITE.match(text):

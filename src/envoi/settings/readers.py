@@ -29,7 +29,7 @@ _HARMFUL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 MAX_CHARS = 10_000
-MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5")
+MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2", "OAUTHBEARER")
 
 
 class MisfitError(ValueError):
@@ -230,10 +230,30 @@ def transport_name(text: str) -> str:
     return f"{module_name(module)}{colon}{factory}" if colon else _word(text)
 
 
+def relay_name(text: str) -> str:
+    """Return the name of a relay; whether there is one of this name is told elsewhere."""
+    return _word(text)
+
+
+def word(text: str) -> str:
+    """Return the text if it is a part of a URL by itself, such as an id or a domain."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text):
+        raise MisfitError
+    return text
+
+
 def _word(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", text):
         raise MisfitError
     return text
+
+
+def domain_rate(text: str) -> str:
+    """Return a domain in small letters with its number of mails a minute, as `gmail.com=30`."""
+    domain, equals, number = (part.strip() for part in text.partition("="))
+    if not equals or not re.fullmatch(r"[0-9]{1,6}", number):
+        raise MisfitError("the number of mails a minute stands behind a =")
+    return f"{address(f'x@{domain}').domain.lower()}={int(number)}"
 
 
 def pattern(text: str) -> str:

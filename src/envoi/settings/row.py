@@ -17,6 +17,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "smtp": sections.Smtp,
         "outbox": sections.OutboxSettings,
         "delivery": sections.DeliverySettings,
+        "retention": sections.RetentionSettings,
         "transport": sections.TransportSettings,
         "guard": sections.Guard,
         "templates": sections.TemplateSettings,

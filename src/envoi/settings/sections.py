@@ -45,7 +45,7 @@ class Application:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smtp:
-    """`[smtp]`: the relay that mail is handed to."""
+    """`[smtp]`, and `[relays.NAME]` for every further one: a relay that mail is handed to."""
 
     host: str = ""
     port: int = 25
@@ -63,7 +63,18 @@ class Smtp:
     content_timeout_s: float = 600
     connections: int = 4
     messages_per_connection: int = 100
+    per_minute: int = 0
+    domain_per_minute: int = 0
+    domains_per_minute: tuple[str, ...] = ()
     idle_s: float = 10
+    failover: tuple[str, ...] = ()
+    oauth_provider: str = ""
+    oauth_tenant: str = ""
+    oauth_token_url: str = ""
+    oauth_client_id: str = ""
+    oauth_client_secret: Secret = field(default=Secret())
+    oauth_refresh_token: Secret = field(default=Secret())
+    oauth_scope: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +155,18 @@ class DeliverySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """`[retention]`: how long things are kept; 0 is for ever."""
+
+    content_days: int = 30
+    rows_days: int = 90
+    audit_days: int = 365
+    incidents_days: int = 365
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TransportSettings:
-    """`[transport]`: what carries the mail of each transport by name; so far there is one."""
+    """`[transport]`: what carries the mail of the relay that is called `default`."""
 
     default: str = "smtp"
 
@@ -180,6 +201,7 @@ class ErrorSettings:
     dump_local_frames_count: int = 2
     not_found: bool = False
     not_found_ignored: tuple[str, ...] = ()
+    not_found_list: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +244,8 @@ class Settings:
         folder: Where relative paths start: the file's folder, else the working directory.
         applications: By name; always holds `main`.
         senders: Raw `[senders.NAME]` tables, read by `core.rules`.
+        relays: `[relays.NAME]` by name: further relays beside that of `[smtp]`.
+        transports: What carries the mail of further relays, where `[transport]` names it.
         warnings: What works and should not stay so; journaled at each start.
         entries: The listing.
         notes: What became of each key of a Kallithea ini, in its order; empty for other files.
@@ -237,14 +261,26 @@ class Settings:
     ldap: LdapSettings = field(default_factory=LdapSettings)
     outbox: OutboxSettings = field(default_factory=OutboxSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     transport: TransportSettings = field(default_factory=TransportSettings)
     guard: Guard = field(default_factory=Guard)
     templates: TemplateSettings = field(default_factory=TemplateSettings)
     errors: ErrorSettings = field(default_factory=ErrorSettings)
     senders: Mapping[str, Mapping[str, Plain]] = field(default_factory=lambda: MappingProxyType({}))
+    relays: Mapping[str, Smtp] = field(default_factory=lambda: MappingProxyType({}))
+    transports: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[Problem, ...] = ()
     entries: tuple[Entry, ...] = ()
     notes: tuple[Note, ...] = ()
+
+    @property
+    def relay_names(self) -> tuple[str, ...]:
+        """The name of every relay, `default` first."""
+        return ("default", *sorted({*self.relays, *self.transports}))
+
+    def relay(self, name: str) -> Smtp:
+        """Return how a relay is reached; one of `[transport]` alone has the defaults."""
+        return self.smtp if name == "default" else self.relays.get(name, Smtp())
 
     def listing(self) -> tuple[Entry, ...]:
         """Return every key with the value in force and its origin, secrets masked."""

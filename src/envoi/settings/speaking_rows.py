@@ -139,8 +139,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         "smtp.auth",
         readers.lists(
-            texts(readers.auth_mechanism, "PLAIN, LOGIN or CRAM-MD5"),
-            "a list of PLAIN, LOGIN and CRAM-MD5",
+            texts(readers.auth_mechanism, "PLAIN, LOGIN, CRAM-MD5, XOAUTH2 or OAUTHBEARER"),
+            "a list of PLAIN, LOGIN, CRAM-MD5, XOAUTH2 and OAUTHBEARER",
         ),
         "Mechanisms to sign in by, in order of preference. Empty: whatever the relay offers "
         "that Envoi knows. Needed only for relays that offer what they do not do.",
@@ -194,6 +194,26 @@ ROWS: tuple[Row, ...] = (
         readers.integers(1, 100000),
         "After how many mails a connection is renewed. Low wastes handshakes; more than the "
         "relay allows ends in its 421, after which mail goes on by a new one.",
+    ),
+    Row(
+        "smtp.per_minute",
+        readers.integers(0, 1_000_000),
+        "How many mails this relay gets in any 60 seconds, from all processes together. More than "
+        "it allows is refused, or costs the account; few make mail late. 0: as many as it takes.",
+    ),
+    Row(
+        "smtp.domain_per_minute",
+        readers.integers(0, 1_000_000),
+        "How many of them go to any one recipient domain. Large providers refuse, or file as "
+        "junk, what comes too fast from one sender. Few make a broadcast late. 0: no limit.",
+    ),
+    Row(
+        "smtp.domains_per_minute",
+        readers.lists(
+            texts(readers.domain_rate, "a domain and a number, as in gmail.com=30"),
+            "a list of DOMAIN=NUMBER",
+        ),
+        "Domains with a number of their own, as in `gmail.com=30`; with 0 one has no limit.",
     ),
     Row(
         "smtp.idle_s",

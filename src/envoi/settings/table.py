@@ -6,12 +6,18 @@ here; a key that is not in this table does not exist. Types and defaults stand i
 
 from collections.abc import Mapping
 
-from envoi.settings import directory_rows, keeping_rows, speaking_rows
+from envoi.settings import directory_rows, keeping_rows, relay_rows, retention_rows, speaking_rows
 from envoi.settings.row import SECTIONS, Row
 
 __all__ = ["ROWS", "SECTIONS", "Row", "rows_of"]
 
-ROWS: tuple[Row, ...] = (*speaking_rows.ROWS, *directory_rows.ROWS, *keeping_rows.ROWS)
+ROWS: tuple[Row, ...] = (
+    *speaking_rows.ROWS,
+    *relay_rows.ROWS,
+    *directory_rows.ROWS,
+    *keeping_rows.ROWS,
+    *retention_rows.ROWS,
+)
 
 
 def rows_of(section: str) -> Mapping[str, Row]:
