@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -53,11 +53,13 @@ def wait_until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -
 class Process:
     """A process of ours, with its log."""
 
-    def __init__(self, words: list[str], folder: Path, name: str, **env: str) -> None:
+    def __init__(
+        self, words: list[str], folder: Path, name: str, before: Sequence[str] = (), **env: str
+    ) -> None:
         self.log_path = folder / f"{name}.log"
         with self.log_path.open("w") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, *words],
+                [*before, sys.executable, *words],
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **env},
                 stdout=log,
@@ -113,10 +115,11 @@ class Site:
         """Start a worker process, as a supervisor would."""
         return self.start("-m", "envoi", "work")
 
-    def start(self, *words: str, **env: str) -> Process:
-        """Start a Python program beside the settings."""
+    def start(self, *words: str, before: Sequence[str] = (), **env: str) -> Process:
+        """Start a Python program beside the settings, by another program where one is named."""
         name = f"process{len(self._processes)}"
-        process = Process(list(words), self.folder, name, ENVOI_CONFIG=str(self.config), **env)
+        env["ENVOI_CONFIG"] = str(self.config)
+        process = Process(list(words), self.folder, name, before, **env)
         self._processes.append(process)
         return process
 
@@ -154,10 +157,10 @@ class Site:
         with self.mailer.parts.outbox.reading() as tx:
             return {worker.pid: worker.name for worker in workers(tx)}
 
-    def wait_for_states(self, **states: int) -> None:
+    def wait_for_states(self, patience_s: float = PATIENCE_S, **states: int) -> None:
         """Wait until the outbox holds exactly these."""
         wanted = {State(name): count for name, count in states.items()}
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while (found := self.states) != wanted:
             assert time.monotonic() < deadline, f"expected {wanted}, got {found}"
             time.sleep(0.02)
