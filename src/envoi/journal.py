@@ -50,6 +50,7 @@ class Fact(StrEnum):
     DELIVERY_EXPIRED = "delivery.expired"
     DELIVERY_WAITING = "delivery.waiting"
     LEASE_LOST = "lease.lost"
+    OUTBOX_PRUNED = "outbox.pruned"
     VERDICT_LOST = "verdict.lost"
     RELAY_DOWN = "relay.down"
     RELAY_BACK = "relay.back"
@@ -115,6 +116,10 @@ _TABLE: dict[Fact, tuple[int, str]] = {
     Fact.DELIVERY_WAITING: (
         logging.WARNING,
         "delivery {delivery} to {address} waits for the relay: {subject}: {text}",
+    ),
+    Fact.OUTBOX_PRUNED: (
+        logging.INFO,
+        "old content of {contents} events removed; {events} events with {deliveries} deliveries",
     ),
     Fact.LEASE_LOST: (logging.WARNING, "delivery {delivery}: lease lost, verdict not recorded"),
     Fact.VERDICT_LOST: (

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from envoi.core.kind import MASK
 from envoi.core.problem import Problem
 from envoi.settings.places import is_kallithea, is_loopback
-from envoi.settings.relay_checks import misfits_of_relays, warnings_of_relays
+from envoi.settings.relay_checks import misfits_of_relays, relays_of, warnings_of_relays
 from envoi.settings.sections import Settings
 
 
@@ -54,10 +54,11 @@ def _of_retention(settings: Settings) -> Iterator[tuple[AbstractSet[str], Proble
 
 
 def _of_rates(settings: Settings) -> Iterator[tuple[AbstractSet[str], Problem]]:
-    where = "smtp.domains_per_minute"
-    named = Counter(one.partition("=")[0] for one in settings.smtp.domains_per_minute)
-    for domain in (domain for domain, count in named.items() if count > 1):
-        yield {where}, Problem(where=where, expected="each domain once", got=domain)
+    for _, section, relay in relays_of(settings):
+        where = f"{section}.domains_per_minute"
+        named = Counter(one.partition("=")[0] for one in relay.domains_per_minute)
+        for domain in (domain for domain, count in named.items() if count > 1):
+            yield {where}, Problem(where=where, expected="each domain once", got=domain)
 
 
 def _of_folder(settings: Settings) -> Iterator[tuple[AbstractSet[str], Problem]]:

@@ -185,6 +185,7 @@ def _completed(reading: _Reading, place: _Place) -> Settings:
         ldap=_made(sections.LdapSettings, fields["ldap"]),
         outbox=_outbox(fields["outbox"], place.folder),
         delivery=_made(sections.DeliverySettings, fields["delivery"]),
+        retention=_made(sections.RetentionSettings, fields["retention"]),
         transport=_made(sections.TransportSettings, _only(transports, is_default=True)),
         transports=MappingProxyType(_only(transports, is_default=False)),
         guard=_made(sections.Guard, fields["guard"]),
