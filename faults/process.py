@@ -8,8 +8,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+
 # Long enough for a busy machine; nothing waits for it when all is well.
 PATIENCE_S = 45.0
+
+
+def surroundings() -> dict[str, str]:
+    """Return the environment of a program that is to find this package from any folder."""
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 class Process:
@@ -33,7 +40,7 @@ class Process:
             self._popen = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+                env={**surroundings(), **env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -18,14 +18,16 @@ class Relay:
 
     Args:
         folder: Where the ledger lies.
+        host: Where it listens.
 
     Attributes:
         port: Where it listens, also when it comes back.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         """Start it; it listens, and is well until told otherwise."""
         self._folder = folder
+        self._host = host
         self._evidence = Evidence(folder / "relay.jsonl")
         self.port = 0
         self._popen = self._begin()
@@ -77,7 +79,8 @@ class Relay:
         self.kill()
 
     def _begin(self) -> "subprocess.Popen[str]":
-        words = ("-m", "faults.relay_process", str(self._evidence.path), str(self.port))
+        place = (str(self._evidence.path), str(self.port), self._host)
+        words = ("-m", "faults.relay_process", *place)
         with (self._folder / "relay.log").open("a") as log:
             self._popen = subprocess.Popen(
                 (sys.executable, *words),

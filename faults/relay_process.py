@@ -142,9 +142,9 @@ class Operator:
 
 def main() -> None:
     """Obey until the input ends."""
-    ledger_path, port = Path(sys.argv[1]), int(sys.argv[2])
+    ledger_path, port, host = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     with ledger_path.open("a", encoding="utf-8") as file:
-        relay = FaultyRelay()
+        relay = FaultyRelay(host=host)
         relay.port = port
         relay.ledger = FileLedger(file)
         operator = Operator(relay)

@@ -89,7 +89,7 @@ class Row:
             `NotHereError`; any other error is a failure of the row.
         engines: On which engines it means something.
         is_quick: Whether it is part of the quick form.
-        limit_s: After so long it is stopped and has failed; in the quick form half of it.
+        limit_s: After so long it is stopped and has failed.
         seeds: How many rounds with different chances the full form takes.
         has_own_server: Whether it needs a PostgreSQL server that no other row uses, for example
             because it restarts it: `Site.server`.

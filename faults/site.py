@@ -1,11 +1,11 @@
 """This room is where a row happens: a folder, an outbox, a relay, workers and the accepted mail."""
 
-import os
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from envoi.core.kind import MailClass
 from envoi.outbox.filters import Query
 from envoi.outbox.find import Listed, stats
 from envoi.outbox.relay import workers
-from faults.process import PATIENCE_S, ROOT, Process
+from faults.process import PATIENCE_S, Process, surroundings
 from faults.relay import Relay
 from faults.row import Engine, Tally
 from faults.verdict import Disruption, Truth, tally
@@ -89,12 +89,14 @@ class Site:
         self.ground = ground
         self.folder = ground.folder
         self.url = ground.url
+        self.relay_host = "127.0.0.1"
         self.engine = ground.engine
         self.is_quick = ground.is_quick
         self.config = ground.folder / "envoi.toml"
         self.accepted: list[str] = []
         self.disruptions: list[Disruption] = []
         self.content_timeout_s = 600.0
+        self.query = Query()
         self.processes: list[Process] = []
         self._sections: Sections = {name: dict(table) for name, table in USUAL.items()}
         self._mailers: list[Mailer] = []
@@ -110,7 +112,7 @@ class Site:
     @cached_property
     def relay(self) -> Relay:
         """The relay, in a process of its own."""
-        return Relay(self.folder)
+        return Relay(self.folder, self.relay_host)
 
     @cached_property
     def mailer(self) -> Mailer:
@@ -125,13 +127,15 @@ class Site:
         self._mailers.append(mailer)
         return mailer
 
-    def set(self, **sections: dict[str, object]) -> None:
+    def set(self, **sections: Mapping[str, object]) -> None:
         """Change settings; processes and mailers that are there keep what they have read."""
         for name, table in sections.items():
             self._sections.setdefault(name, {}).update(table)
         self._sections["smtp"].setdefault("port", self.relay.port)
         self._sections["outbox"] = {"url": self.url, **self._sections.get("outbox", {})}
-        self.content_timeout_s = float(str(self._sections["smtp"].get("content_timeout_s", 600)))
+        wait_s = float(str(self._sections["smtp"].get("content_timeout_s", 600)))
+        # The shortest of all rounds: an answer that comes later may have met nobody.
+        self.content_timeout_s = min(self.content_timeout_s, wait_s)
         self.config.write_text(tomlkit.dumps(self._sections), "utf-8")
 
     def count(self, full: int, quick: int) -> int:
@@ -221,7 +225,7 @@ class Site:
         done = subprocess.run(
             (sys.executable, "-m", "envoi", *words),
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "ENVOI_CONFIG": str(self.config)},
+            env={**surroundings(), "ENVOI_CONFIG": str(self.config)},
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=True,
         )  # fmt: skip
         return done.stdout
@@ -243,10 +247,19 @@ class Site:
             return {worker.pid: worker.name for worker in workers(tx)}
 
     @property
-    def deliveries(self) -> list[Listed]:
-        """Every delivery, oldest first."""
+    def begun(self) -> AbstractSet[str]:
+        """To whom the contents go that may have left and whose answer is not recorded."""
         with self.mailer.parts.outbox.reading() as tx:
-            return list(every(tx, Query()))[::-1]
+            rows = tx.execute(
+                "SELECT address FROM envoi_delivery WHERE state = 'sending' AND begun = 1", {}
+            )
+        return {str(address) for (address,) in rows}
+
+    @property
+    def deliveries(self) -> list[Listed]:
+        """Every delivery that `query` asks for, all by default, oldest first."""
+        with self.mailer.parts.outbox.reading() as tx:
+            return list(every(tx, self.query))[::-1]
 
     def wait_for_states(self, timeout_s: float = FINISH_S, **states: int) -> None:
         """Wait until the outbox holds exactly these."""
@@ -263,6 +276,8 @@ class Site:
         """Let a worker without faults deliver what is left, and return the tally."""
         process = self.work()
         self.wait_until_settled(timeout_s)
+        # Everything may be settled before it hears signals.
+        wait_for(lambda: process.pid in self.live_workers, "the worker to sign on", timeout_s)
         code = process.stop()
         found = self.tally()
         found.expect(code == 0, f"a worker that was asked to stop ended with {code}")
