@@ -46,6 +46,15 @@ class Rate:
         return -(-MINUTE_US // (self.per_minute - self.burst + 1))
 
 
+def rate_of(per_minute: int) -> Rate | None:
+    """Return the rate of so many a minute; None for 0, which is no limit.
+
+    >>> rate_of(0), rate_of(2)
+    (None, Rate(per_minute=2))
+    """
+    return Rate(per_minute) if per_minute else None
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """What is left of a rate, as far as it was used up.

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 from envoi.core.kind import Plain
 from envoi.core.people import Address, Mailbox
 from envoi.core.problem import Problem
+from envoi.core.rate import Rates, rate_of
 from envoi.settings import places
 from envoi.settings.secret import Secret, masked_url
 
@@ -36,6 +37,8 @@ class Application:
     fallback: tuple[Address, ...] = ()
     locale: str = "en"
     time_zone: str = "UTC"
+    relay: str = "default"
+    broadcast_relay: str = ""
 
     @property
     def host(self) -> str:
@@ -75,6 +78,16 @@ class Smtp:
     oauth_client_secret: Secret = field(default=Secret())
     oauth_refresh_token: Secret = field(default=Secret())
     oauth_scope: str = ""
+
+    @property
+    def rates(self) -> Rates:
+        """What its mail is held to."""
+        named = (one.partition("=") for one in self.domains_per_minute)
+        return Rates(
+            relay=rate_of(self.per_minute),
+            domain=rate_of(self.domain_per_minute),
+            domains={domain: rate_of(int(number)) for domain, _, number in named},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
