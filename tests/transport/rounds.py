@@ -135,7 +135,14 @@ def send(opts: RelayOptions, *parcels: Parcel) -> Round:
 
 
 PLAIN = Capabilities()
-FULL = Capabilities(has_pipelining=True, has_8bitmime=True, has_smtputf8=True, max_bytes=10_485_760)
+FULL = Capabilities(
+    has_pipelining=True,
+    has_8bitmime=True,
+    has_smtputf8=True,
+    max_bytes=10_485_760,
+    has_chunking=True,
+    has_enhanced_codes=True,
+)
 
 
 class Word:

@@ -1,149 +1,15 @@
 """The session without a socket: whatever a relay says, and however it is chopped on the way."""
 
-from collections import deque
-from dataclasses import dataclass, field
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envoi.core.delivery import Doubtful, Outcome, Reply, Stage, Unreachable
-from envoi.seams import Capabilities, Ready
+from envoi.core.delivery import Doubtful, Reply, Stage, Unreachable
 from envoi.transport.envelope import stuff_dots
 from envoi.transport.protocol import Session
 from envoi.transport.reply import MAX_TEXT_CHARS, Scrubber
+from tests.transport.model_relay import STEPS, ModelRelay, converse
 from tests.transport.rounds import FULL, PLAIN, parcel, told
-
-STEPS = ("MAIL", "RCPT", "DATA", "CONTENT")
-USUAL = {"MAIL": 250, "RCPT": 250, "DATA": 354, "CONTENT": 250}
-
-
-@dataclass
-class ModelRelay:
-    """A relay that answers each command once, as its script says, by mail and command.
-
-    Args:
-        script: Reply bytes for (mail, command); `None` hangs up; else the usual.
-        stray: Bytes said in addition behind the n-th reply.
-    """
-
-    script: dict[tuple[int, str], bytes | None] = field(default_factory=dict)
-    stray: dict[int, bytes] = field(default_factory=dict)
-    completed: set[int] = field(default_factory=set)
-    said: bytes = b""
-    has_hung_up: bool = False
-    _heard: bytes = b""
-    _mail: int = 0
-    _in_content: bool = False
-    _replies: int = 0
-
-    def hear(self, data: bytes) -> None:
-        self._heard += data
-        while not self.has_hung_up and self._take():
-            pass
-
-    def _take(self) -> bool:
-        if self._in_content:
-            content, found, rest = (b"\r\n" + self._heard).partition(b"\r\n.\r\n")
-            if not found:
-                return False
-            self._heard, self._in_content = rest, False
-            if content:
-                self.completed.add(self._mail)
-            self._answer("CONTENT")
-            return True
-        line, found, rest = self._heard.partition(b"\r\n")
-        if not found:
-            return False
-        self._heard = rest
-        verb = line[:4].decode()
-        if verb == "RSET":
-            self._say(b"250 ok\r\n")
-            return True
-        if verb == "RCPT":
-            self._mail = int(line.split(b"<m")[1].split(b"@")[0])
-        self._answer(verb)
-        return True
-
-    def _answer(self, verb: str) -> None:
-        # MAIL comes before its recipient is known: mails are numbered in the order of MAIL.
-        if verb == "MAIL":
-            self._mail += 1
-        reply = self.script.get((self._mail, verb), f"{USUAL.get(verb, 500)} ok\r\n".encode())
-        if reply is None:
-            self.has_hung_up = True
-            return
-        self._in_content = verb == "DATA" and reply.startswith(b"354")
-        self._say(reply)
-        self.has_hung_up = reply.startswith(b"421")
-
-    def _say(self, reply: bytes) -> None:
-        self.said += reply + self.stray.get(self._replies, b"")
-        self._replies += 1
-
-
-class Client:
-    """Carries mails 1 to `count` over one session."""
-
-    def __init__(self, relay: ModelRelay, count: int, offer: Capabilities) -> None:
-        self.relay = relay
-        self.session = Session(offer)
-        self.waiting = deque(range(1, count + 1))
-        self.outcomes: dict[int, Outcome] = {}
-
-    def offer_next(self) -> None:
-        if self.waiting and self.session.can_take:
-            number = self.waiting.popleft()
-            self.session.offer(parcel(number, f"m{number}"))
-
-    def write(self) -> None:
-        outgoing = bytes(self.session.outgoing)
-        self.session.wrote(len(outgoing))
-        self.relay.hear(outgoing)
-
-    def read(self, size: int | None) -> None:
-        """Read so many bytes, or all there are; or see that the relay is gone."""
-        if self.relay.said:
-            self.session.received(self.relay.said[:size])
-            self.relay.said = self.relay.said[size:] if size else b""
-        elif self.relay.has_hung_up:
-            self.session.lost("the relay closed the connection")
-
-    def hear(self) -> None:
-        events = self.session.take_events()
-        for event in events:
-            if isinstance(event, Ready):
-                self.session.permit(event.delivery_id)
-            self.offer_next()
-        for number, outcome in told(events).items():
-            assert number not in self.outcomes, "two outcomes for one delivery"
-            assert number in self.relay.completed or not is_sent(outcome), "sent unseen"
-            self.outcomes[number] = outcome
-
-    @property
-    def is_done(self) -> bool:
-        has_words = self.relay.said or self.session.outgoing
-        return self.session.is_over or (self.session.is_idle and not has_words)
-
-
-def is_sent(outcome: Outcome) -> bool:
-    return isinstance(outcome, Reply) and outcome.stage is Stage.CONTENT and outcome.code < 300
-
-
-def converse(
-    relay: ModelRelay, count: int, chops: list[int], offer: Capabilities
-) -> dict[int, Outcome]:
-    """Carry mails over one session; the relay's bytes come in chunks of `chops`, then whole."""
-    client, sizes = Client(relay, count, offer), deque(chops)
-    client.offer_next()
-    while not client.is_done:
-        client.write()
-        client.read(sizes.popleft() if sizes else None)
-        client.hear()
-    client.session.lost("the end of the test")
-    client.hear()
-    return client.outcomes
-
 
 offers = st.sampled_from([FULL, PLAIN])
 codes = st.sampled_from([250, 251, 354, 421, 450, 451, 452, 500, 503, 550, 552, 554])

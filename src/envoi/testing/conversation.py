@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass
 
 from envoi.testing.faults import (
+    AT_CHUNK,
     AT_DATA,
     AT_END,
     AT_MAIL,
@@ -195,6 +196,8 @@ class Conversation:
                 self._add(argument)
             case "DATA":
                 self._take_content()
+            case "BDAT" if "CHUNKING" in self._traits.extensions:
+                self._take_chunk(*argument.upper().split())
             case "RSET" | "NOOP":
                 self._transaction = None if verb.upper() == "RSET" else self._transaction
                 self._wire.reply("250 2.0.0 ok")
@@ -282,10 +285,45 @@ class Conversation:
         else:
             self._wire.reply("554 5.5.1 no valid recipients")
 
+    def _take_chunk(self, size: str, last: str = "") -> None:
+        transaction = self._transaction
+        fault = transaction.fault if transaction else Fault.NONE
+        if fault is Fault.DROP_ON_354:
+            self._wire.hang_up()
+        if fault is Fault.HANG_IN_DATA:
+            self._house.stopping.wait()
+        # RFC 3030 2: "the receiver-SMTP MUST accept and discard the associated message data
+        # before sending the appropriate 5XX or 4XX code".
+        raw = self._wire.read_octets(int(size), is_cut=fault is Fault.DROP_IN_DATA)
+        self._ledger.note_chunk()
+        if last != "LAST":
+            self._ledger.note_violation("a content in several pieces")
+        if transaction is None:
+            self._wire.reply("503 5.5.1 MAIL first")
+        elif not transaction.recipients:
+            # And like some relays it leaves the transaction open.
+            self._wire.reply("554 5.5.1 no valid recipients")
+        else:
+            self._note_answer(transaction.recipients, "data", AT_CHUNK.get(fault))
+            if not self._refuse(fault, AT_CHUNK):
+                self._transaction = None
+                self._take_octets(transaction, raw)
+
+    def _take_octets(self, transaction: _Transaction, raw: bytes) -> None:
+        # By BDAT a dot at the start of a line stands for itself.
+        self._ledger.note_content(raw.replace(b"\r\n.", b"\r\n.."))
+        self._check_letters(transaction, raw)
+        if transaction.fault is Fault.DESYNC_DATA:
+            self._wire.reply("250 2.0.0 ok")
+        self._conclude(transaction, raw)
+
     def _check_content(self, transaction: _Transaction, raw: bytes) -> None:
         self._ledger.note_content(raw)
         if raw and not transaction.recipients:
             self._ledger.note_violation("a content without a valid recipient")
+        self._check_letters(transaction, raw)
+
+    def _check_letters(self, transaction: _Transaction, raw: bytes) -> None:
         if not raw.isascii() and "BODY=8BITMIME" not in transaction.words:
             self._ledger.note_violation("an 8-bit content without BODY=8BITMIME")
 

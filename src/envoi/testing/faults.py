@@ -44,6 +44,7 @@ class Fault(StrEnum):
     DROP_ON_354 = "drop_on_354"  # hangs up right behind 354
     DROP_IN_DATA = "drop_in_data"  # hangs up in the middle of the content
     HANG_IN_DATA = "hang_in_data"  # reads no more in the middle of the content
+    BDAT_502 = "bdat_502"  # offers CHUNKING and does not know BDAT
     END_421 = "end_421"  # answers the content so
     END_451 = "end_451"
     END_452 = "end_452"
@@ -96,6 +97,12 @@ AT_DATA = {
     Fault.DATA_421: "421 4.3.2 closing, come back later",
     Fault.DATA_451: "451 4.3.0 not just now",
     Fault.DATA_554: "554 5.7.1 we do not want it",
+}
+AT_CHUNK = {
+    Fault.BDAT_502: "502 5.5.2 what is BDAT",
+    Fault.DATA_421: AT_DATA[Fault.DATA_421],
+    Fault.DATA_451: AT_DATA[Fault.DATA_451],
+    Fault.DATA_554: AT_DATA[Fault.DATA_554],
 }
 AT_END = {
     Fault.END_421: "421 4.3.2 closing, come back later",

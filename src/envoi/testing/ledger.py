@@ -9,7 +9,14 @@ from email.message import EmailMessage
 from email.policy import default
 from typing import Literal
 
-EXTENSIONS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 10485760", "ENHANCEDSTATUSCODES")
+EXTENSIONS = (
+    "PIPELINING",
+    "8BITMIME",
+    "SMTPUTF8",
+    "SIZE 10485760",
+    "ENHANCEDSTATUSCODES",
+    "CHUNKING",
+)
 # What some server would read as the end of a mail (C2); CRLF before the dot was stuffed already.
 _SMUGGLING = (b"\n.\n", b"\r.\r", b"\r.\n", b"\n.\r\n", b"\r\n\x00.\r\n")
 
@@ -104,6 +111,7 @@ class Ledger:
         answers: Every refusal, and every answer to a content.
         violations: What the client did against the protocol, in words.
         sign_ins: Number of AUTH attempts.
+        chunks: Number of contents that came by BDAT.
         bare_cr: CRs in contents without LF behind.
         bare_lf: LFs in contents without CR before.
         smuggling: Contents that some server would read as two mails.
@@ -119,6 +127,7 @@ class Ledger:
         self.answers: list[Answer] = []
         self.violations: list[str] = []
         self.sign_ins = 0
+        self.chunks = 0
         self.bare_cr = 0
         self.bare_lf = 0
         self.smuggling = 0
@@ -189,6 +198,11 @@ class Ledger:
         answer = Answer(at_s=time.monotonic(), recipient=recipient, stage=stage, code=code)
         with self._changed:
             self.answers.append(answer)
+
+    def note_chunk(self) -> None:
+        """Note that a content came by BDAT."""
+        with self._changed:
+            self.chunks += 1
 
     def note_content(self, raw: bytes) -> None:
         """Count what must not be in a content, as it came over the wire."""

@@ -134,6 +134,16 @@ class Wire:
             self._ledger.note_violation("a line of text beyond 998 bytes")
         return raw
 
+    def read_octets(self, count: int, *, is_cut: bool) -> bytes:
+        """Return so many octets; or hang up in the middle."""
+        while len(self._received) < count or is_cut:
+            if is_cut and self._received:
+                self.flush()
+                raise HangUpError
+            self._receive()
+        octets, self._received = self._received[:count], self._received[count:]
+        return octets
+
     def close(self) -> None:
         """Close the connection."""
         self._sock.close()
