@@ -24,18 +24,12 @@ from envoi.errors import NotFoundError, SettingsError
 from envoi.journal import Fact, Journal
 from envoi.outbox.spool import Spool
 from envoi.outbox.store import Outbox, open_outbox
-from envoi.seams import Carrier, Directory, Tx
+from envoi.relays import DEFAULT, Relays
+from envoi.seams import Directory, Tx
 from envoi.senderfiles import FOLDER, SenderFiles
-from envoi.settings import Application, DeliverySettings, Settings, Smtp
+from envoi.settings import Application, DeliverySettings, Settings
 from envoi.templates.catalogue import Catalogue
 from envoi.templates.render import Templates
-from envoi.transport.carrier import SmtpCarrier
-from envoi.transport.custom import find_transport
-from envoi.transport.idle import IdleCarrier
-from envoi.transport.options import RelayOptions
-
-# The relay of `[smtp]` is called so.
-TRANSPORTS = ("default",)
 
 
 def now_ms() -> int:
@@ -64,9 +58,7 @@ class Parts:
             self.catalogue.add(kind)
         self.templates = Templates(self.catalogue)
         self.patience = patience_of(settings.delivery)
-        self.own_transport = find_transport(
-            settings.transport.default, settings.folder, settings.name_of("transport.default")
-        )
+        self.relays = Relays(settings)
         # Before the outbox: at a fork the gates close in the reverse order, and while the
         # outbox's waits for a transaction to end, that one may still have to ask who exists.
         self.users_source = users_source_of(settings)
@@ -124,11 +116,12 @@ class Parts:
         layers = (shipped, prefixes, copied.tables, self.settings.senders)
         senders, problems = read_senders(merged(layers), self.catalogue.kinds())
         problems = (*copied.problems, *problems)
-        astray = [sender for sender in senders if sender.transport not in TRANSPORTS]
+        known = self.relays.names
+        astray = [sender for sender in senders if sender.transport not in known]
         problems += tuple(
             Problem(
                 where=f"senders.{sender.name}.transport",
-                expected=f"one of {', '.join(TRANSPORTS)}",
+                expected=f"one of {', '.join(known)}",
                 got=repr(sender.transport),
             )
             for sender in astray
@@ -155,37 +148,37 @@ class Parts:
 
     @property
     def way_out(self) -> str:
-        """What carries mail, as people are told of it; empty when nothing does."""
-        if not self.settings.delivery.enabled:
-            return ""
-        if self.own_transport is not None:
-            return self.own_transport.name
-        smtp = self.settings.smtp
-        return f"{smtp.host}:{smtp.port}" if smtp.host else ""
+        """What carries mail that names no relay, as people are told of it; empty: nothing."""
+        return self.relays.where()
 
     @property
     def why_held(self) -> str:
-        """Why mail stays here: no relay, or the master switch; empty when it leaves."""
+        """Why mail that names no relay stays here; empty when it leaves."""
+        return self.why_held_at(DEFAULT)
+
+    def why_held_at(self, relay: str) -> str:
+        """Return why mail of a relay stays here: none, or the master switch; empty: it leaves."""
         if not self.settings.delivery.enabled:
             return "delivery.enabled is false"
-        return "" if self.way_out else "smtp.host is not set"
+        key = "smtp.host" if relay == DEFAULT else f"relays.{relay}.host"
+        return "" if self.relays.where(relay) else f"{key} is not set"
 
-    def carrier(self) -> Carrier:
-        """Return a new carrier of what is configured; it opens connections when mail comes.
+    def relay_of(self, application: str, named: str = DEFAULT, *, to_many: bool = False) -> str:
+        """Return the relay that a mail leaves by.
 
-        Raises:
-            SettingsError: The application's own transport cannot be made.
+        Args:
+            application: Whose mail it is.
+            named: What its sender names; `default`: what the application says.
+            to_many: Whether it is a broadcast.
         """
-        if not self.settings.delivery.enabled:
-            return IdleCarrier()
-        if self.own_transport is not None:
-            return self.own_transport.carrier(self.settings)
-        smtp = self.settings.smtp
-        return SmtpCarrier(relay_options(smtp)) if smtp.host else IdleCarrier()
+        if named != DEFAULT:
+            return named
+        own = self._application(application)
+        return own.broadcast_relay if to_many and own.broadcast_relay else own.relay
 
-    def has_relay(self, tx: Tx) -> bool:
-        """Whether mail can leave: a relay is configured, or somebody captures it right now."""
-        if self.way_out:
+    def has_relay(self, tx: Tx, relay: str = DEFAULT) -> bool:
+        """Whether mail of a relay can leave: there is one, or somebody captures it right now."""
+        if self.relays.where(relay):
             return True
         return self.outbox.is_captured(tx, self.clock(), self.settings.delivery.lease_s * 1000)
 
@@ -306,26 +299,4 @@ def switched_senders(
         if f"sender.{sender.name}" in switches
         else sender
         for sender in senders
-    )
-
-
-def relay_options(smtp: Smtp) -> RelayOptions:
-    """Return what the transport must know of the `[smtp]` section."""
-    return RelayOptions(
-        host=smtp.host,
-        port=smtp.port,
-        username=smtp.username,
-        password=smtp.password,
-        tls=smtp.tls,
-        ca_file=str(smtp.ca_file or ""),
-        verify=smtp.verify,
-        auth=smtp.auth,
-        helo=smtp.helo,
-        allow_clear_password=smtp.allow_clear_password,
-        connect_timeout_s=smtp.connect_timeout_s,
-        command_timeout_s=smtp.command_timeout_s,
-        content_timeout_s=smtp.content_timeout_s,
-        connections=smtp.connections,
-        messages_per_connection=smtp.messages_per_connection,
-        idle_s=smtp.idle_s,
     )

@@ -15,7 +15,7 @@ from threading import Lock, Thread, Timer
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from envoi.worker import Worker
+    from envoi.fleet import Fleet
 
 # A preloading server forks within milliseconds of importing the application; a plain one waits
 # this long for its first delivery after the start, unless it hands over an event before.
@@ -28,12 +28,12 @@ class Background:
     """The worker thread of one mailer.
 
     Args:
-        make_worker: Builds the worker, in the process and thread that will run it.
+        make_worker: Builds the workers, in the process and thread that will run them.
         on_crash: Told of an error that ended a worker; it is begun again after that.
     """
 
     def __init__(
-        self, make_worker: "Callable[[], Worker]", on_crash: Callable[[Exception], None]
+        self, make_worker: "Callable[[], Fleet]", on_crash: Callable[[Exception], None]
     ) -> None:
         """Start stopped."""
         self._make_worker = make_worker
@@ -44,7 +44,7 @@ class Background:
         self._must_stop = Signal()
         self._thread: Thread | None = None
         self._timer: Timer | None = None
-        self._worker: Worker | None = None
+        self._worker: Fleet | None = None
 
     def start(self) -> None:
         """Want a worker in this process and in every process forked from it."""

@@ -18,7 +18,7 @@ from envoi.core.broadcast import (
     event_of,
     sender_of,
 )
-from envoi.core.delivery import State
+from envoi.core.delivery import Delivery, State
 from envoi.core.kind import MailClass
 from envoi.core.message import Block, Composed, Message, Stamp, address
 from envoi.core.people import Address, Person, outsider
@@ -166,7 +166,7 @@ class Broadcasting:
                 # One mail that somebody waits for does not stand behind fifty thousand.
                 mail_class=MailClass.NOTICE,
             )
-            deliveries = address(message, [recipient], now_ms, state=self._first_state(tx))
+            deliveries = self._addressed(tx, message, [recipient])
             self._parts.outbox.put(tx, Composed(message=message), deliveries)
             self._note(tx, stored_by, broadcast.author, "admin email --test-to", str(to))
         self._parts.outbox.ring()
@@ -187,6 +187,7 @@ class Broadcasting:
 
     def _refuse_needless(self, tx: Tx, kept: Kept, wanted: Order) -> None:
         found = broadcast_report.report(tx, kept)
+        relay = self._relay_of(kept.application)
         is_open = found.is_finding or found.left or found.held or found.paused
         because = ""
         if kept.order is not Order.CANCELLED and not is_open:
@@ -195,8 +196,8 @@ class Broadcasting:
             because = "it is paused already"
         elif wanted is Order.GOING and kept.order is Order.GOING and not found.held:
             because = "it is not paused, and nothing of it is held"
-        elif wanted is Order.GOING and not self._parts.has_relay(tx):
-            because = f"{self._parts.why_held}: change that first"
+        elif wanted is Order.GOING and not self._parts.has_relay(tx, relay):
+            because = f"{self._parts.why_held_at(relay)}: change that first"
         if because:
             raise RefusedError(f"broadcast {kept.event_id}: {because}")
 
@@ -244,12 +245,19 @@ class Broadcasting:
         recipients, skipped = pick_recipients(audience, [sender_of(broadcast)], told)
         self._parts.outbox.put_decisions(tx, kept.event_id, skipped)
         message = broadcasts.message_of(tx, kept)
-        state = self._first_state(tx)
-        deliveries = address(message, recipients, self._parts.clock(), state=state)
+        deliveries = self._addressed(tx, message, recipients)
         broadcasts.put_people(tx, kept, message, deliveries)
 
-    def _first_state(self, tx: Tx) -> State:
-        return State.QUEUED if self._parts.has_relay(tx) else State.HELD
+    def _relay_of(self, application: str) -> str:
+        return self._parts.relay_of(application, to_many=True)
+
+    def _addressed(
+        self, tx: Tx, message: Message, recipients: Sequence[Recipient]
+    ) -> tuple[Delivery, ...]:
+        relay = self._relay_of(message.application)
+        state = State.QUEUED if self._parts.has_relay(tx, relay) else State.HELD
+        found = address(message, recipients, self._parts.clock(), state=state)
+        return tuple(replace(delivery, transport=relay) for delivery in found)
 
     def _composed(self, broadcast: Broadcast, reasons: Sequence[Because] = ()) -> Message:
         identity = self._parts.identity(broadcast.application)

@@ -1,17 +1,17 @@
-"""This room does what time makes due beside the deliveries.
+"""This room does what time makes due beside the deliveries, once per process.
 
 There is no second scheduler: whatever is due is a row with a due time or a folder with files,
 and the worker looks at them between its turns. None of it may stop the worker, so what the
 outbox refuses is done at the next time.
 """
 
-import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from envoi.assembly import Parts
 from envoi.broadcasting import Broadcasting
+from envoi.broken_links import BrokenLinks
 from envoi.core.kind import Plain
 from envoi.errors import (
     EnvoiError,
@@ -25,12 +25,10 @@ from envoi.errors import (
 from envoi.incidents import Incidents
 from envoi.journal import Fact
 from envoi.limiting import Closer
-from envoi.outbox.claim import Claim
-from envoi.outbox.relay import workers
 from envoi.outbox.route import EventClaim
 from envoi.outbox.spool import Spooled
-from envoi.seams import Carrier, Tx
-from envoi.serving import Overseer, is_alive
+from envoi.retention import Pruner
+from envoi.serving import Overseer
 from envoi.walk import Walk
 
 # How often expired mail, unrouted events, the spool and the other workers are looked at.
@@ -39,19 +37,16 @@ CHORES_EVERY_MS = 1_000
 MAX_ROUTED_AT_ONCE = 4
 # The wait between two tries of a spooled event doubles from a second; ten tries take 8 minutes.
 MAX_SPOOL_TRIES = 10
-# A worker that joins others lets them hear of it before it uses the relay's connections.
-JOIN_MS = 2 * CHORES_EVERY_MS
 
 
 class Chores:
-    """Heartbeat, leases, expiry, routing of events stored alone, orders to broadcasts, the spool.
+    """Expiry, routing of events stored alone, orders to broadcasts, what is old, the spool.
 
     Args:
         parts: The outbox's parts.
         walk: Routes events that were stored alone.
         take_in: Stores what lay in the spool, once; raises `InputError` when it cannot be read.
-        worker: Name of the worker.
-        transport: Name of its transport.
+        worker: Name of the worker that does them.
     """
 
     def __init__(
@@ -60,30 +55,28 @@ class Chores:
         walk: Walk,
         take_in: Callable[[Mapping[str, Plain], str], None],
         worker: str,
-        transport: str,
     ) -> None:
         """Start with everything due."""
         self._intake = Intake(parts, take_in)
         self._parts = parts
         self._walk = walk
         self._worker = worker
-        self._transport = transport
         self._lease_ms = parts.settings.delivery.lease_s * 1000
-        self._beat_at_ms = 0
-        self._beaten_at_ms = 0
         self._chores_at_ms = 0
-        self._crew = Crew(parts, worker, transport)
         self._sweeper = Broadcasting(parts).sweeper()
         self._closer = Closer(parts, walk.store)
         self._overseer = Overseer(parts, walk.store)
+        self._pruner = Pruner(parts, worker)
         self._incidents = Incidents(parts, walk.store)
+        self._links = BrokenLinks(parts, walk.store)
         self._routing: deque[tuple[EventClaim, Iterator[None]]] = deque()
         self._has_routed = False
 
     @property
     def next_due_ms(self) -> int:
         """When something is due next; 0 for at once."""
-        return 0 if self.is_routing else min(self._beat_at_ms, self._chores_at_ms)
+        due_ms = min(self._chores_at_ms, self._pruner.next_due_ms)
+        return 0 if self.is_routing else due_ms
 
     @property
     def is_routing(self) -> bool:
@@ -95,63 +88,27 @@ class Chores:
         routed, self._has_routed = self._has_routed, False
         return routed
 
-    @property
-    def stands_by(self) -> bool:
-        """Whether other workers already use all connections that the relay may be asked for."""
-        return self._crew.share == 0
-
-    def is_behind(self, now_ms: int) -> bool:
-        """Whether our leases may have run out because no beat could be written for long."""
-        return now_ms - self._beaten_at_ms > self._lease_ms // 2
-
-    def keep_up(self, now_ms: int, claims: Iterable[Claim], carrier: Carrier) -> tuple[int, ...]:
-        """Do what is due now; return the ids whose lease was lost."""
-        lost = self.beat(now_ms, claims)
+    def keep_up(self, now_ms: int) -> None:
+        """Do what is due now."""
         if now_ms >= self._chores_at_ms:
-            self._look(now_ms, carrier)
+            self._look(now_ms)
         self._route_on(now_ms)
-        return lost
-
-    def beat(self, now_ms: int, claims: Iterable[Claim]) -> tuple[int, ...]:
-        """Say that the worker lives and keep its claims, when it is time for that.
-
-        Returns:
-            The ids whose lease was lost.
-        """
-        if now_ms < self._beat_at_ms:
-            return ()
-        # A third of the lease: two beats may be lost before somebody takes our claims.
-        self._beat_at_ms = now_ms + self._lease_ms // 3
-        try:
-            with self._parts.outbox.transaction(is_synced=False) as tx:
-                lost = self.extend(tx, now_ms, claims)
-            self._beaten_at_ms = now_ms
-            self._crew.sign_on(now_ms, self._lease_ms)
-        except OutboxError as err:
-            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
-            return ()
-        return lost
-
-    def extend(self, tx: Tx, now_ms: int, claims: Iterable[Claim]) -> tuple[int, ...]:
-        """Keep the claims for another lease; return the ids whose lease was lost."""
-        return self._parts.outbox.extend(tx, tuple(claims), now_ms, self._lease_ms)
+        self._pruner.look(now_ms)
 
     def sign_off(self) -> None:
-        """Leave the list of live workers, so that the others take our connections at once."""
+        """Leave what is under way to the other workers."""
         try:
-            self._parts.outbox.sign_off(self._worker)
+            self._pruner.sign_off()
         except OutboxError as err:
             self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
 
-    def _look(self, now_ms: int, carrier: Carrier) -> None:
+    def _look(self, now_ms: int) -> None:
         self._chores_at_ms = now_ms + CHORES_EVERY_MS
         try:
-            self._crew.look_around(now_ms)
-            carrier.limit_connections(max(self._crew.share, 1))
             self._expire(now_ms)
             self._sweeper.look()
             self._has_routed |= self._closer.look(now_ms) | self._overseer.look(now_ms)
-            self._has_routed |= self._incidents.look(now_ms)
+            self._has_routed |= self._incidents.look(now_ms) | self._links.look(now_ms)
             self._begin_routing(now_ms)
             self._intake.look(now_ms)
         except OutboxError as err:
@@ -209,6 +166,23 @@ class Chores:
         )
 
 
+class NoChores:
+    """The chores of a worker beside which another one does them."""
+
+    next_due_ms = 2**62
+    is_routing = False
+
+    def keep_up(self, now_ms: int) -> None:
+        """Do nothing."""
+
+    def take_routed(self) -> bool:
+        """Say that no event was routed here."""
+        return False
+
+    def sign_off(self) -> None:
+        """Do nothing."""
+
+
 class Intake:
     """Takes in what lies in the spool; one file that cannot be stored blocks no other.
 
@@ -263,66 +237,3 @@ class Intake:
         self._due_at_ms.pop(entry.uid, None)
         entry.reject(str(err))
         self._parts.journal.note(Fact.SPOOL_SET_ASIDE, path=entry.path, because=err)
-
-
-class Crew:
-    """The live workers of one relay, which together keep to its number of connections.
-
-    Everybody looks at the list once per second and takes his share by his place in it. Who joins
-    others waits until they have seen him, so that the relay never meets both their old shares and
-    his new one.
-
-    Args:
-        parts: The outbox's parts.
-        worker: Name of this worker.
-        transport: Name of the relay.
-    """
-
-    def __init__(self, parts: Parts, worker: str, transport: str) -> None:
-        """Stand by until signed on."""
-        self._parts = parts
-        self._worker = worker
-        self._transport = transport
-        self._joined_at_ms = 0
-        self._waits_until_ms = 0
-        self.share = 0
-
-    def sign_on(self, now_ms: int, lease_ms: int) -> None:
-        """Say that this worker lives; the first time, take in who else does."""
-        is_first = not self._joined_at_ms
-        if is_first:
-            self._joined_at_ms = now_ms
-            self._sign_off_dead()
-        found = self._parts.outbox.heartbeat(self._worker, self._transport, now_ms, lease_ms)
-        if is_first and len(found) > 1:
-            self._waits_until_ms = now_ms + JOIN_MS
-
-    def look_around(self, now_ms: int) -> None:
-        """Take the share that is left by the workers there are now."""
-        with self._parts.outbox.reading() as tx:
-            found = [each.name for each in workers(tx) if each.transport == self._transport]
-        connections = self._parts.settings.smtp.connections
-        is_waiting = now_ms < self._waits_until_ms
-        self.share = 0 if is_waiting else share_of(self._worker, found, connections)
-
-    def _sign_off_dead(self) -> None:
-        # After a kill -9 the next start must not wait a lease for a share that nobody uses.
-        host = socket.gethostname()
-        with self._parts.outbox.reading() as tx:
-            dead = [each for each in workers(tx) if each.host == host and not is_alive(each.pid)]
-        for each in dead:
-            self._parts.outbox.sign_off(each.name)
-
-
-def share_of(worker: str, workers: Sequence[str], connections: int) -> int:
-    """Return how many of a relay's connections one of several live workers may open.
-
-    >>> [share_of(name, ["a", "b", "c"], 4) for name in "abc"]
-    [2, 1, 1]
-    >>> share_of("c", ["a", "b", "c"], 2)
-    0
-    """
-    if worker not in workers:
-        return connections
-    whole, rest = divmod(connections, len(workers))
-    return whole + (1 if workers.index(worker) < rest else 0)

@@ -54,6 +54,8 @@ class Fact(StrEnum):
     VERDICT_LOST = "verdict.lost"
     RELAY_DOWN = "relay.down"
     RELAY_BACK = "relay.back"
+    RELAY_STANDS_IN = "relay.stands_in"
+    RELAY_STANDS_DOWN = "relay.stands_down"
     SETTINGS_DOUBTFUL = "settings.doubtful"
     WORKER_STARTED = "worker.started"
     WORKER_STOPPING = "worker.stopping"
@@ -128,6 +130,11 @@ _TABLE: dict[Fact, tuple[int, str]] = {
     ),
     Fact.RELAY_DOWN: (logging.ERROR, "relay {relay} cannot be used: {because}. {advice}"),
     Fact.RELAY_BACK: (logging.WARNING, "relay {relay} works again"),
+    Fact.RELAY_STANDS_IN: (
+        logging.WARNING,
+        "relay {relay} carries the mail of relay {ward}, which is paused",
+    ),
+    Fact.RELAY_STANDS_DOWN: (logging.INFO, "relay {relay} leaves the mail of {ward} to {ward}"),
     Fact.SETTINGS_DOUBTFUL: (logging.WARNING, "settings: {because}"),
     Fact.WORKER_STARTED: (logging.INFO, "worker {worker} started, relay {relay}"),
     Fact.WORKER_STOPPING: (logging.INFO, "worker {worker} stops, {under_way} under way"),

@@ -7,34 +7,35 @@ caller's transaction, because an application's own action must not fail on accou
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 from envoi import forms
 from envoi.assembly import Parts, assemble
 from envoi.background import Background
+from envoi.broken_links import BrokenLinks
 from envoi.chores import Chores
 from envoi.core.event import Event, check_event, cleaned
-from envoi.core.incident import ERROR_KIND, Request
+from envoi.core.incident import Request
 from envoi.core.kind import Kind, Plain, mask_facts
 from envoi.core.links import lost_links
 from envoi.core.problem import Problem
 from envoi.core.ready import READY_KIND, ReadyMail
 from envoi.errors import EventError, NotStoredError, OutboxUnavailableError
+from envoi.fleet import Fleet
 from envoi.incidents import Incidents
 from envoi.journal import Fact
-from envoi.outbox.relay import CAPTURE
 from envoi.outbox.store import Outbox
 from envoi.outbox.tx import CallerTx
 from envoi.receipt import Receipt, Stored
-from envoi.reporting import WAIT_S, Reporting
+from envoi.reporting import WAIT_S, Doors, Reporting
 from envoi.seams import Carrier, Tx
 from envoi.settings import Settings, load
 from envoi.walk import Walk
 from envoi.walked import Walked, report
-from envoi.worker import DEFAULT_TRANSPORT, Post, Worker, worker_name
 
 __all__ = ["Mailer", "Receipt", "Stored"]
 
@@ -69,8 +70,11 @@ class Mailer:
         """Hold the parts; nothing is opened before it is needed."""
         self.parts = parts
         self.walk = Walk(parts)
-        self._reporting = Reporting(parts)
         self._incidents = Incidents(parts, self.walk.store)
+        links = BrokenLinks(parts, self.walk.store)
+        self._reporting = Reporting(
+            parts, Doors(notify=self.notify, spool=self._spool, links=links)
+        )
         self._background = Background(self.make_worker, self._crashed)
 
     @classmethod
@@ -159,23 +163,32 @@ class Mailer:
             request: The request that met it; None outside of one.
             application: Whose error.
             release: Version of the application; may be empty.
-            wait_s: How long to wait until it is stored, in seconds; after that it is stored
+            wait_s: How long this may take, in seconds; what is not stored by then is stored
                 behind the caller's back, and the receipt says so. Default 0.02.
         """
-        refusal = self._reporting.refusal
-        if refusal:
-            return Receipt(stored=Stored.NOT_WANTED, because=refusal)
-        if self._reporting.is_under_way:
-            # F9: an error within a report would be followed by one within its own report.
-            return self._not_reported(error, "it happened while an error was reported")
-        try:
-            with self._reporting:
-                if self._reporting.is_repeated(error):
-                    return Receipt(stored=Stored.NOT_WANTED, because="it was reported just now")
-                event = self._reporting.event(error, request, application, release)
-            return self._hand_over_report(error, event, wait_s)
-        except Exception as err:  # noqa: BLE001 # the caller has an error of his own to care for
-            return self._not_reported(error, f"{type(err).__name__}: {err}")
+        return self._reporting.report(error, request, (application, release), wait_s)
+
+    def not_found(
+        self, request: Request, *, application: str = "main", appends_slash: bool = False
+    ) -> Receipt:
+        """Count a page that is not there (404) where another page led to it; never raises.
+
+        With `errors.not_found` the addresses of `errors.to` hear of it, by the hour.
+
+        Args:
+            request: What was asked for, with its headers.
+            application: Which application was asked.
+            appends_slash: Whether it leads `/page` to `/page/` by itself. Default False.
+        """
+        return self._reporting.not_found(request, application, appends_slash=appends_slash)
+
+    def hide_variables(self, is_hidden: Callable[[FrameType, str], bool]) -> None:
+        """Say which local variables no report may show, beside those that are called like secrets.
+
+        Args:
+            is_hidden: Asked with a call's frame and the name of one of its variables.
+        """
+        self._reporting.is_hidden = is_hidden
 
     def start(self) -> None:
         """Deliver in this application: a worker thread, begun after a fork, never at import."""
@@ -191,17 +204,20 @@ class Mailer:
         self.stop()
         self.parts.close()
 
-    def make_worker(self, carrier: Carrier | None = None) -> Worker:
-        """Return a worker on this outbox.
+    def make_worker(self, carrier: Carrier | None = None, relays: Sequence[str] = ()) -> Fleet:
+        """Return what delivers from this outbox: a worker for each relay.
 
         Args:
-            carrier: Captures mail instead of sending it; None: the relay of the settings.
+            carrier: Captures the mail of all relays instead of sending it; None: it is sent.
+            relays: Names of the relays to serve. Default: all of the settings.
+
+        Raises:
+            NotFoundError: The settings have no relay of such a name.
         """
-        name = worker_name()
-        signs_as = CAPTURE if carrier else DEFAULT_TRANSPORT
-        post = Post(name=name, transport=DEFAULT_TRANSPORT, carrier=carrier or self.parts.carrier())
-        chores = Chores(self.parts, self.walk, self._take_in, name, signs_as)
-        return Worker(self.parts, post, chores)
+        return Fleet(self.parts, self._chores, carrier, relays)
+
+    def _chores(self, worker: str) -> Chores:
+        return Chores(self.parts, self.walk, self._take_in, worker)
 
     def _take_in(self, form: Mapping[str, Plain], uid: str) -> None:
         # The name of the spooled file is the key of an event that has none, so that a crash
@@ -300,29 +316,6 @@ class Mailer:
         self.parts.journal.note(Fact.EVENT_SPOOLED, kind=kind, path=path, because=because)
         self._background.nudge()
         return Receipt(stored=Stored.SPOOLED, because=str(because))
-
-    def _hand_over_report(self, error: BaseException, event: Event, wait_s: float) -> Receipt:
-        receipts: list[Receipt] = []
-
-        def keep() -> None:
-            try:
-                receipts.append(self.notify(event))
-            except Exception as err:  # noqa: BLE001 # nobody is there to hear of it
-                receipts.append(self._not_reported(error, f"{type(err).__name__}: {err}"))
-
-        if not self._reporting.hand_over(keep, wait_s):
-            form = {"event": forms.event_form(event)}
-            return self._spool(form, event.kind, "too many reports are being stored")
-        because = "the outbox is busy; stored in a moment"
-        return receipts[0] if receipts else Receipt(stored=Stored.UNDER_WAY, because=because)
-
-    def _not_reported(self, error: BaseException, because: str) -> Receipt:
-        # Its type alone: what an error says may be secret, and saying it may fail.
-        facts = type(error).__name__
-        self.parts.journal.note(
-            Fact.EVENT_NOT_STORED, kind=ERROR_KIND, because=because, facts=facts
-        )
-        return Receipt(stored=Stored.NOT_STORED, because=because)
 
     def _not_stored(self, offer: _Offer, err: Exception) -> Receipt:
         because = f"{type(err).__name__}: {err}"

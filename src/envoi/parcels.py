@@ -24,13 +24,18 @@ MAX_KEPT_BYTES = 32 * 1024 * 1024
 
 
 class Parcels:
-    """The messages in hand, and the bytes made of them."""
+    """The messages in hand, and the bytes made of them.
 
-    def __init__(self, parts: Parts) -> None:
+    Args:
+        parts: The outbox's parts.
+        relay: Name of the relay that carries them.
+    """
+
+    def __init__(self, parts: Parts, relay: str) -> None:
         """Start empty."""
         self._parts = parts
         self._guard = parts.settings.guard
-        self._mail_from = parts.settings.smtp.mail_from
+        self._mail_from = parts.relays.mail_from(relay)
         self._composed: OrderedDict[int, Composed] = OrderedDict()
         self._prepared: OrderedDict[tuple[int, bool, bool], Prepared] = OrderedDict()
 

@@ -298,7 +298,8 @@ class Walk:
         transport: str = "default", is_routing: bool = False,
     ) -> Mail:  # fmt: skip
         message = replace(composed.message, event_id=event_id)
-        state = State.QUEUED if self._parts.has_relay(tx) else State.HELD
+        transport = self._parts.relay_of(message.application, transport)
+        state = State.QUEUED if self._parts.has_relay(tx, transport) else State.HELD
         deliveries = tuple(
             replace(delivery, transport=transport)
             for delivery in address(message, recipients, message.date_ms, state=state)

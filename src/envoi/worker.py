@@ -1,4 +1,4 @@
-"""This room delivers: steps 10 to 14 of the walk in order, and whatever time has made due.
+"""This room delivers by one relay: steps 10 to 14 of the walk in order.
 
 One thread, one loop. A turn lets the connections do what they can, judges what they say, and
 writes it down together with what may go next in one short transaction; only after that commit
@@ -15,20 +15,21 @@ import socket
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from threading import Event as Signal
 
 from envoi.assembly import Parts
 from envoi.book import Book, Setback
-from envoi.chores import Chores
-from envoi.core.delivery import GiveBack, judge, stage_of
+from envoi.chores import Chores, NoChores
+from envoi.core.delivery import GiveBack, Outcome, judge, stage_of
+from envoi.core.failover import weakened
+from envoi.core.rate import Rates
 from envoi.errors import OutboxError, OutboxUnavailableError
 from envoi.journal import Fact
 from envoi.outage import Outage
+from envoi.outbox import rates
 from envoi.outbox.claim import Claim, ClaimOrder
 from envoi.parcels import Parcels
 from envoi.seams import (
-    Carrier,
     CarrierEvent,
     Finished,
     Parcel,
@@ -37,30 +38,16 @@ from envoi.seams import (
     RelayWell,
     Tx,
 )
+from envoi.shift import Post, Shift
 
-# The relay of the settings' `[smtp]`; a sender that names no transport uses it.
-DEFAULT_TRANSPORT = "default"
 # Work that waits is looked for at least this often while the relay is busy with us.
 BUSY_TURN_S = 1.0
 # What is said of a delivery that a stopping worker did not begin.
 GIVEN_BACK = "the worker stopped"
+# What is said of one whose relay an operator paused before it was begun.
+PAUSED = "its relay was paused"
 # How long a relay may take to answer goodbye.
 GOODBYE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
-    """Where a worker stands.
-
-    Args:
-        name: Unique name: host, process id and chance.
-        transport: Name of the transport whose deliveries it takes.
-        carrier: What carries them.
-    """
-
-    name: str
-    transport: str
-    carrier: Carrier
 
 
 class Worker:
@@ -68,8 +55,9 @@ class Worker:
 
     Args:
         parts: The outbox's parts.
-        post: Name, transport and carrier.
+        post: Name, relay and carrier.
         chores: What time makes due beside the deliveries.
+        stir: Called when the other workers of this process should look around at once.
         dice: Uniform in 0..1; spreads retries.
     """
 
@@ -77,70 +65,91 @@ class Worker:
         self,
         parts: Parts,
         post: Post,
-        chores: Chores,
+        chores: Chores | NoChores,
+        stir: Callable[[], None] = lambda: None,
         dice: Callable[[], float] = random.random,
     ) -> None:
         """Start idle; nothing is claimed before the first turn."""
         self._parts = parts
         self._post = post
         self._carrier = post.carrier
+        self._shift = Shift(parts, post)
         self._chores = chores
+        self._stir = stir
         self._dice = dice
-        self._parcels = Parcels(parts)
-        self._outage = Outage(parts, post.transport)
+        self._parcels = Parcels(parts, post.relay)
+        self._outage = Outage(parts, post.relay)
         self._lease_ms = parts.settings.delivery.lease_s * 1000
         self._poll_ms = parts.settings.delivery.poll_ms
         self._patience = parts.patience
+        # Nothing that is captured leaves.
+        self._rates = Rates() if post.is_capturing else parts.settings.relay(post.relay).rates
+        # When there may be more to claim although nothing new comes; None: nobody knows.
+        self._again_at_ms: int | None = None
         redirect = parts.settings.guard.redirect
         self._book = Book(parts.journal, parts.clock, sent_to=str(redirect or ""))
         self._setback = Setback(parts.journal, post.name)
         self._look_at_ms = 0
         self._is_woken = Signal()
         self._has_given_up = False
+        self._is_over = False
 
     @property
     def under_way(self) -> int:
         """How many deliveries are claimed and not yet recorded."""
         return len(self._book.claims)
 
+    @property
+    def name(self) -> str:
+        """Its unique name."""
+        return self._post.name
+
+    @property
+    def relay(self) -> str:
+        """Name of the relay whose mail it takes."""
+        return self._post.relay
+
     def wake(self) -> None:
         """Look for work now; other threads may call this."""
         self._is_woken.set()
-        self._carrier.wake()
+        if not self._is_over:
+            self._carrier.wake()
+
+    def look_around(self) -> None:
+        """Look at the other workers and relays now; other threads may call this."""
+        self._shift.look_soon()
+        self.wake()
 
     def run(self, must_stop: Callable[[], bool]) -> None:
         """Deliver until `must_stop()`, then finish what is under way and give the rest back."""
         note = self._parts.journal.note
-        note(Fact.WORKER_STARTED, worker=self._post.name, relay=self._post.transport)
-        for warning in self._parts.settings.warnings:
-            note(Fact.SETTINGS_DOUBTFUL, because=warning)
-        listener = self._parts.outbox.bell.listen(self.wake)
+        note(Fact.WORKER_STARTED, worker=self._post.name, relay=self._post.relay)
         try:
             while not must_stop():
                 self.turn()
         finally:
-            listener.close()
             note(Fact.WORKER_STOPPING, worker=self._post.name, under_way=self.under_way)
             self.drain()
             note(Fact.WORKER_STOPPED, worker=self._post.name)
 
-    def run_until_idle(self, must_stop: Callable[[], bool] = lambda: False) -> None:
-        """Deliver everything that is due now, then return; for tests, cron and `work --once`.
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was due is delivered, and nothing is left to be written down.
 
         Raises:
             OutboxUnavailableError: For `delivery.drain_s` nothing could be written down.
         """
+        if self._setback.is_on:
+            self._give_up_late()
+            return False
+        # No room with nothing under way: no relay, or one that is in trouble.
+        is_done = self._look_at_ms > 0 or not self._can_claim
+        is_busy = self._book.claims or self._book.verdicts or self._is_woken.is_set()
+        return is_done and not is_busy and not self._chores.is_routing
+
+    def look_again(self) -> None:
+        """Look for work with the next turn, whenever it would have been."""
         self._look_at_ms = 0
-        while not must_stop():
-            self.turn()
-            if self._setback.is_on:
-                self._give_up_late()
-                continue
-            # No room with nothing under way: no relay, or one that is in trouble.
-            is_done = self._look_at_ms > 0 or not self._can_claim
-            is_busy = self._book.claims or self._book.verdicts or self._is_woken.is_set()
-            if is_done and not is_busy and not self._chores.is_routing:
-                return
 
     def _give_up_late(self) -> None:
         drain_s = self._parts.settings.delivery.drain_s
@@ -153,12 +162,25 @@ class Worker:
     def turn(self) -> None:
         """Walk steps 10 to 14 once; wait at most until there may be something to do."""
         now_ms = self._parts.clock()
-        self._drop(self._chores.keep_up(now_ms, self._book.claims.values(), self._carrier))
+        self._drop(self._shift.beat(now_ms, self._book.claims.values()))
+        self._look_around(now_ms)
+        self._chores.keep_up(now_ms)
         if self._chores.take_routed():
             self._is_woken.set()
+            self._stir()
         self._outage.look(now_ms, self._carrier)
         self._hear(self._carrier.turn(self._timeout_s(now_ms)))
         self._write_down(self._parts.clock())
+
+    def _look_around(self, now_ms: int) -> None:
+        was_paused, wards = self._shift.is_paused, self._shift.wards
+        if not self._shift.look(now_ms):
+            return
+        self._carrier.limit_connections(self._shift.share)
+        if self._shift.is_paused and not was_paused:
+            self._give_back_waiting(PAUSED)
+        if wards != self._shift.wards:
+            self._is_woken.set()
 
     def drain(self, drain_s: float | None = None) -> None:
         """Give back what did not begin, finish the rest within the drain time, and record it.
@@ -168,7 +190,7 @@ class Worker:
         """
         drain_s = self._parts.settings.delivery.drain_s if drain_s is None else drain_s
         until_ms = self._parts.clock() + int(drain_s * 1000)
-        self._give_back_waiting()
+        self._give_back_waiting(GIVEN_BACK)
         self._write_down(self._parts.clock(), may_claim=False)
         while self._is_unfinished and self._parts.clock() < until_ms:
             self._finish(until_ms)
@@ -176,24 +198,26 @@ class Worker:
         self._hear(event for event in events if not isinstance(event, Ready))
         self._setback.hurry()
         self._write_down(self._parts.clock(), may_claim=False)
+        self._is_over = True
         self._book.tell_unwritten()
         self._chores.sign_off()
+        self._shift.sign_off()
 
     @property
     def _is_unfinished(self) -> bool:
         # Who waited for the outbox in vain does not wait for it once more.
         return bool(self._book.claims or (self._book.verdicts and not self._has_given_up))
 
-    def _give_back_waiting(self) -> None:
+    def _give_back_waiting(self, because: str) -> None:
         waiting = [claim.delivery.id for claim in self._book.waiting()]
         self._carrier.withdraw(waiting)
         for delivery_id in waiting:
-            self._book.settle(delivery_id, GiveBack(because=GIVEN_BACK))
+            self._book.settle(delivery_id, GiveBack(because=because))
 
     def _finish(self, until_ms: int) -> None:
         now_ms = self._parts.clock()
         # A slow relay must not make a living worker look like a dead one.
-        self._drop(self._chores.beat(now_ms, self._book.claims.values()))
+        self._drop(self._shift.beat(now_ms, self._book.claims.values()))
         due_ms = min(until_ms, self._setback.again_at_ms) if self._book.verdicts else until_ms
         timeout_s = max(0.0, min((due_ms - now_ms) / 1000, BUSY_TURN_S))
         self._hear(self._carrier.turn(timeout_s))
@@ -201,13 +225,14 @@ class Worker:
 
     @property
     def _can_claim(self) -> bool:
-        return self._carrier.room() > 0 and not self._chores.stands_by
+        return self._carrier.room() > 0 and not self._shift.stands_by
 
     def _timeout_s(self, now_ms: int) -> float:
         if self._book.is_waiting:
             again_ms = self._setback.again_at_ms - now_ms
             return max(0.0, min(again_ms, BUSY_TURN_S * 1000) / 1000)
-        due_ms = min(self._chores.next_due_ms, self._outage.next_due_ms)
+        others_ms = min(self._chores.next_due_ms, self._shift.next_due_ms)
+        due_ms = min(others_ms, self._outage.next_due_ms)
         if self._can_claim:
             due_ms = min(due_ms, self._look_at_ms)
         return max(0.0, min((due_ms - now_ms) / 1000, BUSY_TURN_S))
@@ -218,14 +243,22 @@ class Worker:
                 case Ready(delivery_id=delivery_id):
                     self._book.note_ready(delivery_id)
                 case Finished(delivery_id=delivery_id, outcome=outcome):
-                    delivery = self._book.claims[delivery_id].delivery
-                    now_ms = self._parts.clock()
-                    verdict = judge(delivery, outcome, now_ms, self._patience, self._dice())
-                    self._book.settle(delivery_id, verdict, stage_of(outcome))
+                    self._judge(delivery_id, outcome)
                 case RelayTrouble():
                     self._outage.begin(event, self._parts.clock())
+                    self._stir()
                 case RelayWell():
                     self._outage.end()
+                    self._stir()
+
+    def _judge(self, delivery_id: int, outcome: Outcome) -> None:
+        claim = self._book.claims[delivery_id]
+        counted = outcome
+        if claim.relay != claim.delivery.transport and not self._post.is_capturing:
+            counted = weakened(outcome, claim.relay)
+        now_ms = self._parts.clock()
+        verdict = judge(claim.delivery, counted, now_ms, self._patience, self._dice())
+        self._book.settle(delivery_id, verdict, stage_of(outcome))
 
     def _write_down(self, now_ms: int, *, may_claim: bool = True) -> None:
         room = self._room(now_ms) if may_claim else 0
@@ -254,9 +287,9 @@ class Worker:
     def _extend_late(self, tx: Tx, now_ms: int) -> tuple[int, ...]:
         # After a time in which nothing could be written our own leases may have run out. The
         # claim that follows takes back what has run out, and it must not be ours.
-        if not self._book.claims or not self._chores.is_behind(now_ms):
+        if not self._book.claims or not self._shift.is_behind(now_ms):
             return ()
-        return self._chores.extend(tx, now_ms, self._book.claims.values())
+        return self._shift.extend(tx, now_ms, self._book.claims.values())
 
     def _claim(self, tx: Tx, room: int, now_ms: int) -> tuple[Claim, ...]:
         if not room:
@@ -265,12 +298,16 @@ class Worker:
             worker=self._post.name,
             limit=room,
             lease_ms=self._lease_ms,
-            transport=self._post.transport,
+            transport=self._post.relay,
+            wards=self._shift.wards,
+            relay=self._post.signs_as,
         )
-        return self._parts.outbox.claim(tx, order, now_ms)
+        taken = rates.claim(tx, order, self._rates, now_ms, self._patience)
+        self._again_at_ms = taken.again_at_ms
+        return taken.claims
 
     def _room(self, now_ms: int) -> int:
-        if self._chores.stands_by or not (self._is_woken.is_set() or now_ms >= self._look_at_ms):
+        if self._shift.stands_by or not (self._is_woken.is_set() or now_ms >= self._look_at_ms):
             return 0
         # Whoever rings from here on is heard at the next turn.
         self._is_woken.clear()
@@ -296,8 +333,9 @@ class Worker:
             else:
                 self._book.settle(claim.delivery.id, parcel)
         if room:
-            # As many as there was room for: more may be waiting behind them.
-            self._look_at_ms = 0 if len(claims) == room else now_ms + self._poll_ms
+            again_ms = now_ms + self._poll_ms
+            known_ms = again_ms if self._again_at_ms is None else self._again_at_ms
+            self._look_at_ms = min(again_ms, known_ms)
 
 
 def worker_name() -> str:

@@ -106,7 +106,7 @@ def test_a_secret_in_the_environment_replaces_the_file_that_held_it(tmp_path):
     [
         (
             {"smtp": {"failover": ["bukl"]}, "relays": {"bulk": BULK}},
-            "smtp.failover: expected names of relays: default, bulk, got 'bukl'",
+            "smtp.failover: expected the name of a relay: default, bulk, got 'bukl'",
         ),
         (
             {"relays": {"bulk": {**BULK, "failover": ["bulk"]}}},

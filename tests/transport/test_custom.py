@@ -129,7 +129,7 @@ def test_it_is_taken_although_a_relay_is_configured(make_mailer, shop):
 def test_a_full_carrier_is_used_as_it_is(make_mailer, shop):
     mailer = make_mailer(f"{shop}:carrier")
 
-    assert isinstance(mailer.parts.carrier(), CaptureCarrier)
+    assert isinstance(mailer.parts.relays.carrier(), CaptureCarrier)
     assert send(mailer).delivery.state is State.SENT
 
 

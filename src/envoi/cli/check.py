@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from envoi.assembly import Parts, relay_options
+from envoi.assembly import Parts
 from envoi.cli.call import call_of
 from envoi.cli.db import advice_for, place_of, state_of
 from envoi.cli.directory_findings import of_directory
 from envoi.cli.exits import ExitCode
 from envoi.cli.findings import Finding, Level
-from envoi.cli.presence import SWITCH, how_to_switch_on
+from envoi.cli.relay_findings import of_relays
 from envoi.cli.screen import Screen
 from envoi.cli.typed import Json, examples
 from envoi.core.routing import Sender
@@ -19,9 +19,6 @@ from envoi.errors import OutboxError, SettingsError, TemplateError
 from envoi.outbox import SchemaState
 from envoi.settings import Entry
 from envoi.templates.catalogue import Catalogue
-from envoi.transport.courier import CourierCarrier
-from envoi.transport.custom import OwnTransport
-from envoi.transport.diagnose import walk_relay
 
 
 def add_to(app: typer.Typer) -> None:
@@ -67,7 +64,7 @@ def _findings(parts: Parts, *, is_connecting: bool) -> Iterator[Finding]:
     yield from _of_kinds(parts)
     yield from _of_outbox(parts)
     yield from of_directory(parts)
-    yield from _of_relay(parts, is_connecting=is_connecting)
+    yield from of_relays(parts, is_connecting=is_connecting)
 
 
 def _of_settings(err: SettingsError) -> Iterator[Finding]:
@@ -136,49 +133,6 @@ def _of_outbox(parts: Parts) -> Iterator[Finding]:
     is_current = state is SchemaState.CURRENT
     level = Level.OK if is_current else Level.WRONG
     yield Finding(level, "outbox", f"{where}: tables are {state}", advice_for(state))
-
-
-def _of_relay(parts: Parts, *, is_connecting: bool) -> Iterator[Finding]:
-    smtp = parts.settings.smtp
-    if not parts.settings.delivery.enabled:
-        # Not even --connect opens a connection then.
-        said = f"mail is switched off ({SWITCH} is false): nothing is sent, nothing tried"
-        level = Level.WRONG if is_connecting else Level.WARNING
-        yield Finding(level, "relay", said, how_to_switch_on(parts.settings))
-        return
-    if parts.own_transport is not None:
-        yield _of_own_transport(parts, parts.own_transport)
-        return
-    if not smtp.host:
-        said = "smtp.host is not set: mail is kept as held and leaves by hand only"
-        level = Level.WRONG if is_connecting else Level.WARNING
-        # Whose settings are a Kallithea's ini has no [smtp].
-        advice = "name your relay: [smtp] host, or smtp_server in a Kallithea's ini"
-        yield Finding(level, "relay", said, advice)
-        return
-    if not is_connecting:
-        said = f"{smtp.host}:{smtp.port}, tls {smtp.tls}; not tried"
-        yield Finding(Level.OK, "relay", said, "--connect walks to it")
-        return
-    mail_from = smtp.mail_from or parts.settings.applications["main"].sender.address
-    for step in walk_relay(relay_options(smtp), mail_from):
-        level = Level.OK if step.is_ok else Level.WRONG
-        if step.is_ok and step.advice:
-            level = Level.WARNING
-        yield Finding(level, "relay", f"{step.name}: {step.said}", step.advice)
-
-
-def _of_own_transport(parts: Parts, own: OwnTransport) -> Finding:
-    """Make it once, as a worker would, and say what it is."""
-    try:
-        carrier = own.carrier(parts.settings)
-    except SettingsError as err:
-        return Finding(Level.WRONG, "transport", str(err))
-    carrier.close(0)
-    is_called = isinstance(carrier, CourierCarrier)
-    said = "called once per mail" if is_called else "a carrier of its own"
-    return Finding(Level.OK, "transport", f"all mail goes by {own.name}: {said}; not tried",
-                   "`envoi send-test` does")  # fmt: skip
 
 
 def _form(entries: tuple[Entry, ...], findings: tuple[Finding, ...]) -> dict[str, object]:

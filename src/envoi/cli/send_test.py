@@ -119,7 +119,7 @@ def _followed(mailer: Mailer, event_id: int, wait_s: float) -> Listed:
     worker = mailer.make_worker()
     try:
         while not _is_settled(found) and time.monotonic() < until:
-            worker.turn()
+            worker.run_until_idle(lambda: time.monotonic() >= until)
             found = _look(mailer.parts, event_id)
     finally:
         worker.drain()

@@ -26,6 +26,7 @@ from envoi.cli.presence import trouble
 from envoi.cli.typed import counted, examples
 from envoi.core.delivery import State
 from envoi.errors import InputError
+from envoi.fleet import Fleet
 from envoi.journal import Fact
 from envoi.mailer import Mailer
 from envoi.outbox import find
@@ -33,7 +34,6 @@ from envoi.seams import Carrier
 from envoi.serving import Server
 from envoi.settings import Guard
 from envoi.transport.capture import folder_carrier
-from envoi.worker import Worker
 
 Capture = Annotated[
     Path | None,
@@ -85,7 +85,7 @@ class Stop:
     """Whether somebody asked the process to end."""
 
     flag: Flag = field(default_factory=Flag)
-    worker: Worker | None = None
+    worker: Fleet | None = None
 
     def ask(self, number: int, _frame: FrameType | None) -> None:
         """Note the first signal; let the second one end the process."""
@@ -143,7 +143,7 @@ def _deliver(call: Call, capture: Path | None, *, is_once: bool, is_server: bool
             stop.worker.run(stop.flag.is_set)
 
 
-def _run_as_server(mailer: Mailer, worker: Worker, stop: Stop) -> None:
+def _run_as_server(mailer: Mailer, worker: Fleet, stop: Stop) -> None:
     # Told where `server_up` and `server_down` are enabled. That it ends is stored before anything
     # else, so that it is told later if the relay takes too long now.
     server = Server(mailer, name=SERVER)
@@ -194,7 +194,7 @@ def _tell_held(mailer: Mailer) -> None:
         )
 
 
-def _run_once(mailer: Mailer, worker: Worker, stop: Stop) -> None:
+def _run_once(mailer: Mailer, worker: Fleet, stop: Stop) -> None:
     try:
         worker.run_until_idle(stop.flag.is_set)
     finally:

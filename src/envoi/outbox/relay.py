@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from typing import cast
 
 from envoi.outbox import statements as st
+from envoi.outbox.switches import Switch, clear_switch, set_switch, switch_list
 from envoi.seams import Tx
 
 # A worker that captures mail signs on under this transport name.
 CAPTURE = "capture"
+# The switch of a relay that an operator has paused, and its value.
+_SWITCH = "relay."
+PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +154,27 @@ def may_try(tx: Tx, relay: str, now_ms: int, interval_ms: int) -> bool:
     if taken:
         return True
     return not tx.execute("SELECT 1 FROM envoi_relay WHERE name = :name", {"name": relay})
+
+
+def paused_by_hand(tx: Tx) -> dict[str, Switch]:
+    """Return the relays that an operator has paused, with who did it and when."""
+    named = {
+        switch.name.removeprefix(_SWITCH): switch
+        for switch in switch_list(tx)
+        if switch.name.startswith(_SWITCH) and switch.value == PAUSED
+    }
+    return dict(sorted(named.items()))
+
+
+def pause_by_hand(tx: Tx, relay: str, who: str, now_ms: int) -> None:
+    """Let nothing more leave by a relay until `resume_by_hand`."""
+    name = f"{_SWITCH}{relay}"
+    set_switch(tx, Switch(name=name, value=PAUSED, changed_at_ms=now_ms, changed_by=who))
+
+
+def resume_by_hand(tx: Tx, relay: str) -> bool:
+    """Let mail leave by a relay again; whether it was paused by hand."""
+    return clear_switch(tx, f"{_SWITCH}{relay}")
 
 
 def relays_down(tx: Tx) -> Sequence[Pause]:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from envoi.core.problem import Problem
 from envoi.settings.families import DEFAULT
+from envoi.settings.layers import label
 from envoi.settings.places import is_loopback
 from envoi.settings.sections import Settings, Smtp
 
@@ -59,23 +60,35 @@ def misfits_of_relays(settings: Settings) -> Iterator[tuple[AbstractSet[str], Pr
             hint = f"or transport.{name}, where your own code carries its mail"
             problem = Problem(where=f"{where}.host", expected="a host", got="none", hint=hint)
             yield {f"{where}.host"}, problem
+    for owner, application in settings.applications.items():
+        for key, name in (
+            ("relay", application.relay), ("broadcast_relay", application.broadcast_relay),
+        ):  # fmt: skip
+            yield from _of_name(settings, label(f"application.{owner}", key), name or DEFAULT)
     for name, carrier in settings.transports.items():
         if carrier == SMTP and name not in settings.relays:
             where, hint = f"transport.{name}", f"it says where in [relays.{name}]"
             yield {where}, Problem(where=where, expected="a relay", got="none", hint=hint)
 
 
+def _of_name(
+    settings: Settings, key: str, name: str
+) -> Iterator[tuple[AbstractSet[str], Problem]]:
+    if name not in settings.relay_names:
+        expected = f"the name of a relay: {', '.join(settings.relay_names)}"
+        yield {key}, Problem(where=key, expected=expected, got=repr(name))
+
+
 def _of_failover(
     settings: Settings, name: str, where: str, relay: Smtp
 ) -> Iterator[tuple[AbstractSet[str], Problem]]:
-    key, known = f"{where}.failover", settings.relay_names
+    key = f"{where}.failover"
     for other in relay.failover:
         if other == name:
             hint = "a relay that is paused cannot stand in for itself"
             yield {key}, Problem(where=key, expected="other relays", got=repr(other), hint=hint)
-        elif other not in known:
-            expected = f"names of relays: {', '.join(known)}"
-            yield {key}, Problem(where=key, expected=expected, got=repr(other))
+        else:
+            yield from _of_name(settings, key, other)
 
 
 def _of_tokens(where: str, relay: Smtp) -> Iterator[tuple[AbstractSet[str], Problem]]:

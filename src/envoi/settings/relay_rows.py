@@ -8,6 +8,19 @@ PROVIDERS = ("microsoft", "google")
 
 ROWS: tuple[Row, ...] = (
     Row(
+        "application.relay",
+        texts(readers.relay_name, "a relay's name"),
+        "The relay that its mail leaves by unless a sender names another: `default` is that of "
+        "`[smtp]`, any other name that of `[relays.NAME]`.",
+    ),
+    Row(
+        "application.broadcast_relay",
+        texts(readers.relay_name, "a relay's name"),
+        "The relay that its broadcasts leave by, so that mail to many does not use up what the "
+        "relay of its notices allows.",
+        otherwise="that of its other mail",
+    ),
+    Row(
         "smtp.failover",
         readers.lists(texts(readers.relay_name, "a relay's name"), "a list of relays' names"),
         "Relays that mail goes by instead while this one is paused, in order: the first that "

@@ -113,8 +113,12 @@ class OwnTransport:
     factory: Factory
     key: str = KEY
 
-    def carrier(self, settings: Settings) -> Carrier:
+    def carrier(self, settings: Settings, relay: str = "default") -> Carrier:
         """Make a carrier of it.
+
+        Args:
+            settings: Handed to the factory.
+            relay: Whose mail it carries: the limits are those of that relay.
 
         Raises:
             SettingsError: The factory failed, or what it made cannot carry mail.
@@ -131,8 +135,8 @@ class OwnTransport:
         return CourierCarrier(
             cast("Courier", made),
             name=self.name,
-            calls=settings.smtp.connections,
-            timeout_s=settings.smtp.content_timeout_s,
+            calls=settings.relay(relay).connections,
+            timeout_s=settings.relay(relay).content_timeout_s,
         )
 
 

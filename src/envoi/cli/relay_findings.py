@@ -1,0 +1,74 @@
+"""This room looks at the relays for `envoi check` and `envoi relay test`; it sends no mail."""
+
+from collections.abc import Iterator
+
+from envoi.assembly import Parts
+from envoi.cli.findings import Finding, Level
+from envoi.cli.presence import SWITCH, how_to_switch_on
+from envoi.errors import SettingsError
+from envoi.relays import DEFAULT
+from envoi.transport.courier import CourierCarrier
+from envoi.transport.custom import OwnTransport
+from envoi.transport.diagnose import walk_relay
+
+
+def of_relays(
+    parts: Parts, names: tuple[str, ...] = (), *, is_connecting: bool
+) -> Iterator[Finding]:
+    """Say what is known of the relays, and with `is_connecting` walk to each.
+
+    Args:
+        parts: The outbox's parts.
+        names: Which. Default: all.
+        is_connecting: Whether to open a connection.
+    """
+    if not parts.settings.delivery.enabled:
+        # Not even --connect opens a connection then.
+        said = f"mail is switched off ({SWITCH} is false): nothing is sent, nothing tried"
+        level = Level.WRONG if is_connecting else Level.WARNING
+        yield Finding(level, "relay", said, how_to_switch_on(parts.settings))
+        return
+    for name in names or parts.relays.names:
+        yield from _of_relay(parts, name, is_connecting=is_connecting)
+
+
+def _of_relay(parts: Parts, name: str, *, is_connecting: bool) -> Iterator[Finding]:
+    own, smtp = parts.relays.own(name), parts.settings.relay(name)
+    about = "relay" if name == DEFAULT else f"relay {name}"
+    if own is not None:
+        yield _of_own_transport(parts, own, name)
+    elif not smtp.host:
+        # Whose settings are a Kallithea's ini has no [smtp].
+        said = "smtp.host is not set: mail is kept as held and leaves by hand only"
+        level = Level.WRONG if is_connecting else Level.WARNING
+        advice = "name your relay: [smtp] host, or smtp_server in a Kallithea's ini"
+        yield Finding(level, about, said, advice)
+    elif not is_connecting:
+        said = f"{smtp.host}:{smtp.port}, tls {smtp.tls}; not tried"
+        yield Finding(Level.OK, about, said, "--connect walks to it")
+    else:
+        yield from _walked(parts, name, about)
+
+
+def _walked(parts: Parts, name: str, about: str) -> Iterator[Finding]:
+    from_address = parts.settings.applications["main"].sender.address
+    mail_from = parts.relays.mail_from(name) or from_address
+    for step in walk_relay(parts.relays.options(name), mail_from):
+        level = Level.OK if step.is_ok else Level.WRONG
+        if step.is_ok and step.advice:
+            level = Level.WARNING
+        yield Finding(level, about, f"{step.name}: {step.said}", step.advice)
+
+
+def _of_own_transport(parts: Parts, own: OwnTransport, name: str) -> Finding:
+    """Make it once, as a worker would, and say what it is."""
+    try:
+        carrier = own.carrier(parts.settings, name)
+    except SettingsError as err:
+        return Finding(Level.WRONG, "transport", str(err))
+    carrier.close(0)
+    is_called = isinstance(carrier, CourierCarrier)
+    kind = "called once per mail" if is_called else "a carrier of its own"
+    whose = "all mail" if parts.relays.names == (DEFAULT,) else f"mail of {name}"
+    said = f"{whose} goes by {own.name}: {kind}; not tried"
+    return Finding(Level.OK, "transport", said, "`envoi send-test` does")
