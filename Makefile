@@ -4,12 +4,15 @@
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
+# What `make bench` measures beside Envoi is installed apart: nothing of Envoi may come to need it.
+PEERS       := .venv-bench
+PEERS_STAMP := $(PEERS)/.installed
 JOBS   ?= 2
 
 # A recipe that fails leaves no half-made target behind.
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format types contracts faults lock clean
+.PHONY: help run test check lint format types contracts faults bench lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -36,7 +39,7 @@ format: $(STAMP) ## Format the code and apply ruff's safe fixes
 	@$(PYTHON) -m ruff format --quiet
 
 types: $(STAMP) ## Check the types with mypy and pyright
-	@$(PYTHON) -m mypy src tests faults $(if $(wildcard examples/*.py),examples)
+	@$(PYTHON) -m mypy src tests faults bench $(if $(wildcard examples/*.py),examples)
 	@$(PYTHON) -m pyright --pythonpath $(PYTHON)
 
 contracts: $(STAMP) ## Check who may import whom (import-linter)
@@ -45,14 +48,20 @@ contracts: $(STAMP) ## Check who may import whom (import-linter)
 faults: $(STAMP) ## Break everything Envoi stands on and count (ARGS="--only 'R*' --engine sqlite" picks)
 	@$(PYTHON) -m faults $(ARGS)
 
-lock: $(STAMP) ## Pin every dependency anew in requirements/dev.txt (ARGS="--upgrade-package ruff" for one)
+bench: $(STAMP) $(PEERS_STAMP) ## Measure Envoi beside what people install today (ARGS="--quick", "--help")
+	@$(PYTHON) -m bench $(ARGS)
+
+lock: $(STAMP) ## Pin every dependency anew in requirements/ (ARGS="--upgrade-package ruff" for one)
 	@$(PYTHON) -m uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --all-extras \
 		$(or $(ARGS),--upgrade) --output-file requirements/dev.txt pyproject.toml
-	@! grep -n '://' requirements/dev.txt || { echo "requirements/dev.txt names an address" >&2; exit 1; }
+	@$(PYTHON) -m uv pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --group bench \
+		$(or $(ARGS),--upgrade) --output-file requirements/bench.txt
+	@! grep -n '://' requirements/*.txt || { echo "the lock names an address" >&2; exit 1; }
 
 clean: ## Remove .venv, caches and everything built
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	@rm -rf $(VENV) $(PEERS) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A name like python3.13 may exist and still not run (version switchers), so each candidate is asked.
@@ -75,3 +84,10 @@ $(STAMP): requirements/dev.txt pyproject.toml
 		-r requirements/dev.txt
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
+
+$(PEERS_STAMP): requirements/bench.txt | $(STAMP)
+	@echo "Setting up $(PEERS) (once): the peers that Envoi is measured beside"
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements/bench.txt
+	@touch $(PEERS_STAMP)

@@ -1,0 +1,92 @@
+"""This room is Envoi, from handing over to the relay's answer.
+
+Options: `way` is how mail is handed over; `delivers` who carries it: `beside`, an `envoi work`
+that runs all the time, as it is deployed; or `after`, this process once all is stored, as the
+peers do that have a command for it; `server` the place of a PostgreSQL, else SQLite.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
+
+from bench import envoi_outbox, order
+from envoi import Mailer
+
+BATCH = 100
+
+
+def main() -> None:
+    """Do what the order says."""
+    wanted = order.read(sys.argv)
+    server = wanted.options.get("server_pid")
+    with envoi_outbox.opened(wanted) as mailer, _delivering(wanted, mailer) as deliver:
+        store = partial(STORES[wanted.option("way")], mailer, wanted.size)
+
+        def work(numbers: range) -> order.Told:
+            began_s = time.perf_counter()
+            store(numbers)
+            stored_s = time.perf_counter() - began_s
+            deliver()
+            return {"stored_s": stored_s}
+
+        order.serve(wanted, work, {"servers": [server] if server else []})
+        envoi_outbox.refuse_unsettled(wanted)
+
+
+@contextmanager
+def _delivering(wanted: order.Order, mailer: Mailer) -> Generator[Callable[[], None]]:
+    if wanted.option("delivers") == "after":
+        worker = mailer.make_worker()
+        try:
+            yield worker.run_until_idle
+        finally:
+            worker.drain()
+        return
+    with envoi_outbox.worker(wanted):
+        yield lambda: None
+
+
+def _events(mailer: Mailer, size: str, numbers: range) -> None:
+    for number in numbers:
+        mailer.notify(envoi_outbox.event(number, size), strict=True)
+
+
+def _ready(mailer: Mailer, size: str, numbers: range) -> None:
+    for number in numbers:
+        mailer.send(envoi_outbox.ready_mail(number, size), strict=True)
+
+
+def _event_batches(mailer: Mailer, size: str, numbers: range) -> None:
+    for some in _batches(numbers):
+        with mailer.outbox.transaction() as tx:
+            for number in some:
+                mailer.notify(envoi_outbox.event(number, size), tx, strict=True)
+        mailer.outbox.ring()
+
+
+def _ready_batches(mailer: Mailer, size: str, numbers: range) -> None:
+    for some in _batches(numbers):
+        with mailer.outbox.transaction() as tx:
+            for number in some:
+                mailer.send(envoi_outbox.ready_mail(number, size), tx, strict=True)
+        mailer.outbox.ring()
+
+
+def _batches(numbers: range) -> Generator[range]:
+    for first in range(numbers.start, numbers.stop, BATCH):
+        yield range(first, min(first + BATCH, numbers.stop))
+
+
+# As mail is handed over: one by one, each in a durable transaction of its own, or a hundred in one.
+STORES: dict[str, Callable[[Mailer, str, range], None]] = {
+    "events": _events,
+    "ready": _ready,
+    "event_batches": _event_batches,
+    "ready_batches": _ready_batches,
+}
+
+
+if __name__ == "__main__":
+    main()
