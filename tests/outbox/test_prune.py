@@ -6,8 +6,9 @@ from envoi.core.delivery import FINAL_STATES, State
 from envoi.core.retention import DAY_MS, Cut
 from envoi.errors import RefusedError
 from envoi.outbox import chore
-from envoi.outbox.prune import Hand, Place, Prune, removed_before_ms
+from envoi.outbox.prune import Hand, Place, Prune
 from envoi.outbox.removal import FEW, Removed
+from envoi.outbox.tombstone import removed_before_ms
 from tests.outbox.samples import (
     ATTACHMENT,
     NOW,

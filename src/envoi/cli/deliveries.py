@@ -10,9 +10,12 @@ from envoi.core.wire import spoken, words_of
 from envoi.outbox.broadcasts import PAUSED_BECAUSE
 from envoi.outbox.filters import MAX_LIMIT, Page, Query
 from envoi.outbox.find import Attempt, Listed, Shown, deliveries
+from envoi.outbox.tombstone import why_empty
 from envoi.seams import Tx
 
 COLUMNS = ("ID", "STATE", "RECIPIENT", "SUBJECT", "KIND", "TRIES", "STORED", "LAST REPLY")
+# In place of a subject that is not there any more.
+REMOVED = "(removed)"
 _WAITING = frozenset({State.QUEUED, State.UNCERTAIN})
 
 
@@ -23,7 +26,7 @@ def row_of(listed: Listed) -> tuple[object, ...]:
         delivery.id,
         delivery.state,
         delivery.address,
-        listed.subject,
+        listed.subject or (REMOVED if listed.removed_at_ms else ""),
         listed.kind,
         listed.attempts,
         local(listed.stored_at_ms),
@@ -55,6 +58,7 @@ def form_of(listed: Listed) -> dict[str, object]:
         "last_reply": listed.last_reply or None,
         "worker": listed.worker or None,
         **both("created_at", listed.stored_at_ms),
+        **both("content_removed_at", listed.removed_at_ms),
         **both("due_at", delivery.due_at_ms if delivery.state in _WAITING else 0),
         **both("settled_at", _settled_at_ms(listed)),
         **both("expires_at", delivery.expires_at_ms),
@@ -108,7 +112,7 @@ def show_delivery(screen: Screen, shown: Shown) -> None:
         "because": f"{delivery.because} (sender {delivery.sender})",
         "kind": f"{listed.kind}, class {delivery.mail_class}, application {listed.application}",
         "from": f"{message.sender.name} <{message.sender.address}>".strip(),
-        "subject": message.subject,
+        "subject": message.subject or (REMOVED if listed.removed_at_ms else ""),
         "stored": local(listed.stored_at_ms),
         "due": local(delivery.due_at_ms) if delivery.state in _WAITING else "-",
         "settled": local(_settled_at_ms(listed)),
@@ -130,7 +134,10 @@ def show_delivery(screen: Screen, shown: Shown) -> None:
             for attempt in shown.attempts
         ])  # fmt: skip
     screen.line()
-    screen.block(words_read(shown).text)
+    if listed.removed_at_ms:
+        screen.note(why_empty(listed.removed_at_ms))
+    else:
+        screen.block(words_read(shown).text)
 
 
 def _went(attempt: Attempt) -> str:

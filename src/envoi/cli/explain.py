@@ -17,6 +17,7 @@ from envoi.directory.typed import login_key
 from envoi.errors import AddressError, DirectoryError, InputError, NotFoundError
 from envoi.outbox.explain import Chosen, Explained, PassedOver, explain_event, explain_person
 from envoi.outbox.filters import Query
+from envoi.outbox.tombstone import why_empty, why_missing
 from envoi.seams import Tx
 
 
@@ -69,7 +70,8 @@ def _explain_person(
         chosen += told
         skipped += not_told
     if not chosen and not skipped:
-        raise NotFoundError(f"{names[0]!r}: no event, and no decision about anybody called so")
+        nothing = "no event, and no decision about anybody called so"
+        raise NotFoundError(f"{names[0]!r}: {nothing}{why_missing(tx)}")
     replies = _replies_of(tx, chosen)
     if as_json:
         decisions = [_chosen_form(c, replies) for c in chosen] + [_skipped_form(s) for s in skipped]
@@ -144,6 +146,8 @@ def _show_event(screen: Screen, explained: Explained, replies: dict[int, str]) -
         "key": event.key or "-",
         "stored": local(explained.stored_at_ms),
     })  # fmt: skip
+    if explained.removed_at_ms:
+        screen.note(f"note: {why_empty(explained.removed_at_ms)}, its facts with it")
     if not explained.is_routed:
         because = f": {explained.problem}" if explained.problem else ""
         screen.note(f"note: its recipients are still to be found by a worker{because}")
@@ -176,6 +180,7 @@ def _event_form(explained: Explained, replies: dict[int, str]) -> dict[str, obje
             "key": event.key or None,
             **both("occurred_at", event.occurred_at_ms),
             **both("stored_at", explained.stored_at_ms),
+            **both("content_removed_at", explained.removed_at_ms),
         },
         "is_routed": explained.is_routed,
         "problem": explained.problem or None,

@@ -31,6 +31,7 @@ from envoi.mailer import Mailer
 from envoi.outbox import find
 from envoi.outbox.filters import Query
 from envoi.outbox.operate import Answer
+from envoi.outbox.tombstone import why_empty
 
 Id = Annotated[
     int, typer.Argument(metavar="ID", max=MAX_ID, help="A delivery's id, as in the list.")
@@ -162,6 +163,8 @@ def show(
     screen = call_of(ctx).screen
     with call_of(ctx).mailer() as mailer, mailer.parts.outbox.reading() as tx:
         shown = find.show(tx, delivery_id)
+    if raw and shown.listed.removed_at_ms:
+        raise RefusedError(f"delivery {delivery_id}: {why_empty(shown.listed.removed_at_ms)}")
     text = raw_masked(shown.message, shown.listed.delivery) if raw else ""
     if as_json:
         attempts = [attempt_form(attempt) for attempt in shown.attempts]

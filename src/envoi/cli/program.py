@@ -27,11 +27,14 @@ from envoi.cli import (
     incidents,
     init,
     kinds,
+    links,
     logs,
     notify,
     obj,
     outbox,
     preview,
+    prune,
+    report,
     send,
     send_test,
     senders,
@@ -60,7 +63,7 @@ _EXIT_CODES = "".join(
     ]
 )
 _GROUPS = (init, config, work, check, notify, send, send_test, users, groups, senders, outbox,
-           obj, admin, broadcast, incidents, explain, preview, kinds,
+           obj, admin, broadcast, report, incidents, links, explain, preview, prune, kinds,
            db)  # fmt: skip
 
 

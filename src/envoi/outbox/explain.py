@@ -8,11 +8,12 @@ from envoi.core.event import Event
 from envoi.core.routing import Because
 from envoi.errors import NotFoundError
 from envoi.outbox import records
+from envoi.outbox.tombstone import why_missing
 from envoi.seams import Params, Row, Tx
 
 # The largest number of so many digits fits a BIGINT.
 MAX_ID_DIGITS = 18
-_EVENT = """SELECT id, uid, stored_at_ms, state, problem, facts,
+_EVENT = """SELECT id, uid, stored_at_ms, state, problem, removed_at_ms, facts,
     application, kind, actor, subject, key, people, occurred_at_ms FROM envoi_event"""
 
 
@@ -71,6 +72,7 @@ class Explained:
         stored_at_ms: When it was handed over.
         is_routed: Whether its audience is complete.
         problem: Why routing it failed the last time; empty when it did not.
+        removed_at_ms: When its content and facts were removed; 0 while they are there.
         chosen: Who is told.
         skipped: Who is not.
     """
@@ -81,6 +83,7 @@ class Explained:
     stored_at_ms: int
     is_routed: bool
     problem: str
+    removed_at_ms: int
     chosen: tuple[Chosen, ...]
     skipped: tuple[PassedOver, ...]
 
@@ -97,15 +100,16 @@ def explain_event(tx: Tx, name: str, application: str = "main") -> Explained:
         NotFoundError: No event has this id, unique id or key.
     """
     row = _event_row(tx, name, application)
-    event_id, uid, stored_at_ms, state, problem, facts = row[:6]
+    event_id, uid, stored_at_ms, state, problem, removed_at_ms, facts = row[:7]
     by_event = {"event_id": event_id}
     return Explained(
         event_id=cast("int", event_id),
         uid=str(uid),
-        event=records.event_of(row[6:], str(facts)),
+        event=records.event_of(row[7:], str(facts)),
         stored_at_ms=cast("int", stored_at_ms),
         is_routed=state == "routed",
         problem=str(problem),
+        removed_at_ms=cast("int", removed_at_ms),
         chosen=_chosen(tx, "event_id = :event_id ORDER BY id", by_event),
         skipped=_passed_over(tx, "event_id = :event_id ORDER BY id", by_event),
     )
@@ -138,7 +142,8 @@ def _event_row(tx: Tx, name: str, application: str) -> Row:
         {"name": name, "application": application},
     )
     if not rows:
-        raise NotFoundError(f"event {name!r}: expected an id, unique id or key, found none")
+        expected = "expected an id, unique id or key, found none"
+        raise NotFoundError(f"event {name!r}: {expected}{why_missing(tx)}")
     return rows[0]
 
 

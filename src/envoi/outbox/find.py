@@ -11,6 +11,7 @@ from envoi.outbox import records
 from envoi.outbox import statements as st
 from envoi.outbox.claim import messages
 from envoi.outbox.filters import MAX_LIMIT, Page, Query, condition
+from envoi.outbox.tombstone import why_missing
 from envoi.seams import Row, Tx
 
 # As much as a line of the journal shows; a text may be 25 MB, and 200 of them are read at once.
@@ -20,7 +21,7 @@ _COLUMNS = ", ".join(f"d.{name.strip()}" for name in st.DELIVERY_COLUMNS.split("
 _LISTED = f"""
     SELECT {_COLUMNS}, m.kind, m.subject, d.application, d.last_reply, m.date_ms, d.settled_at_ms,
         d.worker, d.relay,
-        (SELECT COUNT(*) FROM envoi_attempt a WHERE a.delivery_id = d.id)
+        (SELECT COUNT(*) FROM envoi_attempt a WHERE a.delivery_id = d.id), m.removed_at_ms
     FROM envoi_delivery d JOIN envoi_message m ON m.id = d.message_id"""  # noqa: S608 # our own columns
 
 
@@ -39,6 +40,7 @@ class Listed:
         worker: Who has it now; empty for nobody.
         relay: Name of the relay that carries it, or carried it last; empty for none yet.
         attempts: How often it really had its turn.
+        removed_at_ms: When its content was removed; 0 while it is there.
     """
 
     delivery: Delivery
@@ -51,6 +53,7 @@ class Listed:
     worker: str
     relay: str
     attempts: int
+    removed_at_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +159,8 @@ def show(tx: Tx, delivery_id: int) -> Shown:
     """
     found = deliveries(tx, Query(ids=(delivery_id,)))
     if not found:
-        raise NotFoundError(f"delivery {delivery_id}: expected a row of the outbox, found none")
+        expected = "expected a row of the outbox, found none"
+        raise NotFoundError(f"delivery {delivery_id}: {expected}{why_missing(tx)}")
     rows = tx.execute(
         """SELECT claims, started_at_ms, ended_at_ms, stage, outcome, reply, sent_to, relay
         FROM envoi_attempt
@@ -234,10 +238,10 @@ def waiting(
 def _listed(row: Row) -> Listed:
     (
         kind, subject, application, last_reply, stored_at_ms, settled_at_ms, worker, relay,
-        attempts,
-    ) = row[-9:]  # fmt: skip
+        attempts, removed_at_ms,
+    ) = row[-10:]  # fmt: skip
     return Listed(
-        delivery=records.delivery_of(row[:-9]),
+        delivery=records.delivery_of(row[:-10]),
         kind=str(kind),
         subject=str(subject),
         application=str(application),
@@ -247,6 +251,7 @@ def _listed(row: Row) -> Listed:
         worker=str(worker),
         relay=str(relay),
         attempts=cast("int", attempts),
+        removed_at_ms=cast("int", removed_at_ms),
     )
 
 

@@ -13,6 +13,7 @@ from envoi.outbox import records
 from envoi.outbox import statements as st
 from envoi.outbox.claim import drop_sealed
 from envoi.outbox.filters import Query, condition
+from envoi.outbox.tombstone import why_empty
 from envoi.seams import Row, Tx
 
 OPERATOR_MOVES = (Move.RETRY, Move.CANCEL, Move.HOLD, Move.RELEASE)
@@ -82,7 +83,7 @@ def _locked(tx: Tx, move: Move, query: Query, after_id: int) -> Sequence[Row]:
         where += f" AND d.state IN ({allowed})"
     lock = "FOR UPDATE OF d" if st.sql(tx.dialect).lock else ""
     return tx.execute(
-        f"""SELECT d.id, d.state, d.expires_at_ms, m.sealed, d.message_id
+        f"""SELECT d.id, d.state, d.expires_at_ms, m.sealed, d.message_id, m.removed_at_ms
         FROM envoi_delivery d JOIN envoi_message m ON m.id = d.message_id
         WHERE {where} AND d.id > :after_id ORDER BY d.id LIMIT :limit {lock}""",  # noqa: S608 # parameters only
         {**params, "after_id": after_id, "limit": BATCH_ROWS},
@@ -98,6 +99,8 @@ def _answer(row: Row, move: Move, now_ms: int) -> Answer:
         refusal = f"it is {before}; {move} is possible from {allowed}"
     elif after is State.QUEUED and 0 < expires_at_ms <= now_ms:
         refusal = "its deadline has passed; it would be worthless"
+    elif after is State.QUEUED and row[5]:
+        refusal = f"{why_empty(cast('int', row[5]))}; let the application send anew"
     elif after is State.QUEUED and row[3] == records.UNSEALED:
         refusal = (
             "its secret values were deleted when it was finished; let the application send anew"

@@ -26,6 +26,7 @@ from envoi.outbox import removal
 from envoi.outbox import statements as st
 from envoi.outbox.records import packed_ids
 from envoi.outbox.removal import FEW, Removed, Standing
+from envoi.outbox.tombstone import note_removed
 from envoi.seams import Tx
 
 Transaction: TypeAlias = Callable[[], AbstractContextManager[Tx]]
@@ -48,8 +49,6 @@ _WEIGHT = f"""
         + (SELECT COUNT(*) FROM (SELECT 1 FROM envoi_decision d
             WHERE d.event_id = e.id LIMIT {FEW + 1}) AS few)
     FROM envoi_event e WHERE e.id IN """  # noqa: S608 # our own number
-# `explain` knows by it why it does not find what somebody asks for.
-_REMOVED_BEFORE = "removed_before_ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,22 +277,7 @@ class Prune:
     def _delete(self, tx: Tx, ids: Sequence[int]) -> None:
         if ids and not self._hand.is_trial:
             removal.delete(tx, ids)
-            _note_removed(tx, self._cut.rows_before_ms)
-
-
-def removed_before_ms(tx: Tx) -> int:
-    """Return before when events ended that were removed; 0 when none ever was."""
-    rows = tx.execute("SELECT value FROM envoi_meta WHERE name = :name", {"name": _REMOVED_BEFORE})
-    return int(str(rows[0][0])) if rows else 0
-
-
-def _note_removed(tx: Tx, before_ms: int) -> None:
-    tx.execute(
-        """INSERT INTO envoi_meta (name, value) VALUES (:name, :value)
-        ON CONFLICT (name) DO UPDATE SET value = excluded.value
-        WHERE CAST(envoi_meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)""",
-        {"name": _REMOVED_BEFORE, "value": str(before_ms)},
-    )
+            note_removed(tx, self._cut.rows_before_ms)
 
 
 def _candidates(

@@ -1,0 +1,39 @@
+"""This room remembers what was removed, so that whoever asks for it hears why it is not there."""
+
+from envoi.core.retention import day_of
+from envoi.seams import Tx
+
+_REMOVED_BEFORE = "removed_before_ms"
+
+
+def removed_before_ms(tx: Tx) -> int:
+    """Return before when events ended that were removed; 0 when none ever was."""
+    rows = tx.execute("SELECT value FROM envoi_meta WHERE name = :name", {"name": _REMOVED_BEFORE})
+    return int(str(rows[0][0])) if rows else 0
+
+
+def note_removed(tx: Tx, before_ms: int) -> None:
+    """Note that events which ended before this moment are removed."""
+    tx.execute(
+        """INSERT INTO envoi_meta (name, value) VALUES (:name, :value)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value
+        WHERE CAST(envoi_meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)""",
+        {"name": _REMOVED_BEFORE, "value": str(before_ms)},
+    )
+
+
+def why_missing(tx: Tx) -> str:
+    """Return why something may not be found, to be put behind the message; empty: no reason."""
+    before_ms = removed_before_ms(tx)
+    if not before_ms:
+        return ""
+    return f"; what ended before {day_of(before_ms)} was removed (retention.rows_days)"
+
+
+def why_empty(removed_at_ms: int) -> str:
+    """Return what became of content that is not there any more.
+
+    >>> why_empty(1_800_000_000_000)
+    'its content was removed on 2027-01-15 (retention.content_days)'
+    """
+    return f"its content was removed on {day_of(removed_at_ms)} (retention.content_days)"
