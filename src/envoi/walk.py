@@ -40,6 +40,7 @@ from envoi.core.routing import (
     pick_recipients,
     pick_senders,
 )
+from envoi.core.selector import SelectorType
 from envoi.errors import DirectoryError, TemplateError
 from envoi.journal import Fact
 from envoi.outbox.route import EventClaim
@@ -54,6 +55,8 @@ CHUNK_PEOPLE = 1_000
 DIRECTORY_TRIES = 10
 # No locale and no time zone is longer.
 MAX_CODE_CHARS = 50
+# Selectors that find more people than an event says.
+OPEN_ENDED = frozenset({SelectorType.EVERYONE, SelectorType.ADMINS, SelectorType.GROUP})
 NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -202,9 +205,13 @@ class Walk:
     ) -> Audience | None:
         asked = question(event, kind, senders)
         directory = directory_for(self._parts, event)
-        if directory.count(tx, asked) > self._parts.settings.outbox.route_at_once:
+        most = self._parts.settings.outbox.route_at_once
+        # Whom an event names by hand are as many as it names, and need no counting first.
+        is_open = any(selector.type in OPEN_ENDED for selector in asked.selectors)
+        if is_open and directory.count(tx, asked) > most:
             return None
-        return directory.audience(tx, asked, limit=CHUNK_PEOPLE)
+        audience = directory.audience(tx, asked, limit=min(most + 1, CHUNK_PEOPLE))
+        return None if audience.has_more or len(audience.candidates) > most else audience
 
     def _later_audience(
         self, tx: Tx, claim: EventClaim, kind: Kind, senders: Sequence[Sender], after: str
@@ -300,10 +307,7 @@ class Walk:
         message = replace(composed.message, event_id=event_id)
         transport = self._parts.relay_of(message.application, transport)
         state = State.QUEUED if self._parts.has_relay(tx, transport) else State.HELD
-        deliveries = tuple(
-            replace(delivery, transport=transport)
-            for delivery in address(message, recipients, message.date_ms, state=state)
-        )
+        deliveries = address(message, recipients, message.date_ms, state=state, transport=transport)
         composed = replace(composed, message=message)
         self._parts.outbox.put(tx, composed, deliveries, is_routing=is_routing)
         return composed, deliveries

@@ -334,7 +334,12 @@ def expiry(event: Event, kind: Kind, now_ms: int) -> int:
 
 
 def address(
-    message: Message, recipients: Iterable[Recipient], now_ms: int, *, state: State = State.QUEUED
+    message: Message,
+    recipients: Iterable[Recipient],
+    now_ms: int,
+    *,
+    state: State = State.QUEUED,
+    transport: str = "default",
 ) -> tuple[Delivery, ...]:
     """Return one delivery per recipient, numbered within the message.
 
@@ -343,9 +348,11 @@ def address(
         recipients: Who gets it.
         now_ms: The clock; a queued delivery is due at once.
         state: `queued`, or `held` while no relay is configured.
+        transport: Name of the relay its mail leaves by.
     """
     return tuple(
         Delivery(
+            transport=transport,
             ordinal=ordinal,
             address=recipient.address,
             name=_shown_name(recipient.person),

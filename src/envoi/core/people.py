@@ -44,7 +44,7 @@ class Address:
         # `${` is what Exim took for a command to run (CVE-2019-10149).
         if not _LOCAL.fullmatch(self.local) or "=?" in self.local or "${" in self.local:
             raise ValueError("the part before the @ may hold letters, digits and single dots only")
-        if any(not letter.isprintable() for letter in self.local):
+        if not self.local.isprintable():
             raise ValueError("the part before the @ holds an invisible character")
         if not _DOMAIN.fullmatch(self.domain):
             raise ValueError("the part behind the @ is not a host name")

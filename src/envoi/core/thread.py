@@ -18,6 +18,7 @@ MAX_SUBJECT_CHARS = 512
 # In the pattern of a subthread: the subject whose conversation it belongs to.
 SUBJECT = "subject"
 
+_ATOM = re.compile(r"[A-Za-z0-9/_+-]*")
 _FIELD = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 
@@ -83,6 +84,8 @@ def _id_left(name: str) -> str:
 
 def _escaped(atom: str) -> str:
     # Every octet that may not stand in an atom is written `=XX`.
+    if _ATOM.fullmatch(atom):
+        return atom
     return "".join(
         chr(octet) if octet in _ID_LETTERS else f"={octet:02X}"
         for octet in atom.encode("utf-8", "replace")

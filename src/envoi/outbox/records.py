@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import cast
 
 from envoi.core.delivery import Delivery, State
@@ -15,11 +16,17 @@ from envoi.seams import Params, Row
 # 0 nothing secret in it, 1 its real words are kept apart, 2 they were deleted.
 NOT_SEALED, SEALED, UNSEALED = 0, 1, 2
 _CLASSES = tuple(MailClass)
+_STATES = {state.value: state for state in State}
+
+
+# `json.dumps` would make an encoder at every call.
+# What is packed here was made here: it holds no circles to look for.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":"))
 
 
 def packed(value: object) -> str:
     """Return a value's JSON, as small as it goes."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def packed_rows(rows: Sequence[Sequence[object]]) -> str:
@@ -195,16 +202,22 @@ def delivery_of(row: Row) -> Delivery:
         name=str(name),
         person=str(person),
         sender=str(sender),
-        because=Because.read(str(because)),
+        because=_because(str(because)),
         mail_class=_CLASSES[rank],
         transport=str(transport),
-        state=State(str(state)),
+        state=_STATES[str(state)],
         due_at_ms=due_at_ms,
         created_at_ms=created_at_ms,
         expires_at_ms=expires_at_ms,
         claims=claims,
         refusals=refusals,
     )
+
+
+@lru_cache(maxsize=1_000)
+def _because(stored: str) -> Because:
+    # A broadcast has one reason for all.
+    return Because.read(stored)
 
 
 def _plain_mailbox(mailbox: Mailbox) -> tuple[str, str]:
