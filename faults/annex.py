@@ -27,6 +27,9 @@ from faults.site import Site
 from faults.verdict import Truth, tally
 from tests.postgres import TEMPLATE
 
+# The name of an annex is part of its addresses, which its host's relay must tell apart.
+_NUMBERS = count(1)
+
 
 class Annex(Site):
     """A site with an outbox of its own and its host's relay.
@@ -113,13 +116,11 @@ class Annexes:
     def __init__(self, host: Site) -> None:
         """Begin with none."""
         self._host = host
-        self._numbers = count(1)
 
     @contextmanager
     def one(self) -> Generator[Annex]:
         """An annex; when it is closed its folder and its database go with it."""
-        name = f"annex{next(self._numbers)}"
-        folder = self._host.folder / name
+        folder = self._host.folder / f"annex{next(_NUMBERS)}"
         folder.mkdir()
         with self._database(folder) as url:
             annex = Annex(self._host, folder, url)
@@ -187,15 +188,16 @@ class Nursery:
         self._popen.kill()
         self._popen.communicate()
 
-    def run(self, folder: Path, *words: str, point: int = 0) -> Ended:
+    def run(self, folder: Path, *words: str, point: int = 0, tracer: tuple[str, ...] = ()) -> Ended:
         """Run `envoi` with these words in a folder, in a process of its own.
 
         Args:
             folder: With `envoi.toml`.
             words: Behind `envoi`.
-            point: Before which call that matters it is killed, from 1; 0: never.
+            point: Before which call that matters it kills itself, from 1; 0: never.
+            tracer: Command of a tracer that is attached instead, but for the process id.
         """
-        order = {"folder": str(folder), "words": words, "point": point}
+        order = {"folder": str(folder), "words": words, "point": point, "tracer": tracer}
         cast("IO[str]", self._popen.stdin).write(json.dumps(order) + "\n")
         cast("IO[str]", self._popen.stdin).flush()
         answer: dict[str, Any] = json.loads(cast("IO[str]", self._popen.stdout).readline())

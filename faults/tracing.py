@@ -1,23 +1,18 @@
-"""This room kills a program at one of its system calls, with strace.
+"""This room says how strace ends a program at one of its system calls, or spoils the call.
 
-The program is the real one, untouched: the kernel ends it at the entry of the chosen call, so
-everything before that call has happened and nothing after. Where tracing is not permitted, as in
-some containers, `require` says so; `inside` does the same without a tracer, call by call of
-Python's own.
+The program is not changed: the kernel ends it at the entry of the chosen call, so everything
+before that call has happened and nothing after. Where tracing is not permitted, as in some
+containers, `require` says so; `nursery` has a second way that needs no tracer.
 """
 
-import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from faults.process import PATIENCE_S, ROOT
 from faults.row import NotHereError
 
 # What leaves a trace outside of the process: on a disk, at a server. A question mark: not every
@@ -39,28 +34,6 @@ class Point:
     def __str__(self) -> str:
         """Return it in words."""
         return f"{self.call} number {self.number}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What became of a traced program.
-
-    Args:
-        code: Its exit code; None when it was killed.
-        out: What it wrote to standard output before.
-        err: What it wrote to standard error.
-        counts: How often one of its threads came to each call, at most.
-    """
-
-    code: int | None
-    out: str
-    err: str
-    counts: Counter[str]
-
-    @property
-    def was_killed(self) -> bool:
-        """Whether it came to the point at which it was killed."""
-        return self.code is None
 
 
 def require() -> None:
@@ -85,34 +58,26 @@ def _obstacle() -> str:
     return f"ptrace is not permitted: {tried.stderr.strip()}" if tried.returncode else ""
 
 
-def run(words: tuple[str, ...], folder: Path, effect: str = "", point: Point | None = None) -> Run:
-    """Run a Python program, and let something happen when it comes to a point.
+def command(log: Path, effect: str = "", point: Point | None = None) -> tuple[str, ...]:
+    """Return the command that traces a process, but for its number.
 
     Args:
-        words: What Python is to run, e.g. `("-m", "envoi", "work", "--once")`.
-        folder: Its working directory.
-        effect: What happens, as strace says it: `signal=KILL`, `error=EIO`.
+        log: Where the calls are written.
+        effect: What happens at the point, as strace says it: `signal=KILL`, `error=EIO`.
         point: When. None: never.
     """
-    log = folder / "calls.log"
     trace = ("strace", "-f", "-qq", "-s", "0", "-o", str(log), "-e", f"trace={','.join(CALLS)}")
     inject = ("-e", f"inject={point.call}:{effect}:when={point.number}") if point else ()
-    # Compiled modules are not what is to be written here.
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        (*trace, *inject, sys.executable, *words),
-        cwd=folder, env=env, capture_output=True, text=True, timeout=PATIENCE_S,
-        stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
-    # strace ends itself as its program ended.
-    code = None if done.returncode == -signal.SIGKILL else done.returncode
-    return Run(code=code, out=done.stdout, err=done.stderr, counts=_counts(log))
+    return (*trace, *inject, "-p")
 
 
-def _counts(log: Path) -> Counter[str]:
-    # strace counts per thread, so the thread that comes there most often says how far to go.
+def counts(log: Path) -> Counter[str]:
+    """Return how often one of a program's threads came to each call, at most.
+
+    strace counts per thread, so the one that comes there most often says how far to go.
+    """
     called = Counter(_CALLED.findall(log.read_text("utf-8", "replace")))
-    counts: Counter[str] = Counter()
+    most: Counter[str] = Counter()
     for (_, call), number in called.items():
-        counts[call] = max(counts[call], number)
-    return counts
+        most[call] = max(most[call], number)
+    return most
