@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envoi.core.delivery import Doubtful, Reply, Stage, Unreachable
-from envoi.transport.envelope import stuff_dots
+from envoi.transport.envelope import Framing
 from envoi.transport.protocol import Session
 from envoi.transport.reply import MAX_TEXT_CHARS, Scrubber
 from tests.transport.model_relay import STEPS, ModelRelay, converse
@@ -191,11 +191,21 @@ def test_a_line_end_that_is_not_crlf_never_reaches_the_wire(content):
     assert not session.outgoing
 
 
+@given(st.lists(st.lists(st.sampled_from([b".", b"", b"a"]), max_size=5), max_size=6))
+def test_a_body_that_was_seen_before_goes_out_like_a_new_one(mails):
+    framing = Framing()
+    for lines in mails:
+        content = b"".join(line + b"\r\n" for line in lines)
+
+        for variant in (content, content[:-2]):
+            assert Framing().for_data(variant) == framing.for_data(variant)
+
+
 @given(st.lists(st.sampled_from([b".", b"..", b"a", b"", b".a"]), max_size=8))
 def test_stuffed_dots_come_back_as_they_were(lines):
     content = b"".join(line + b"\r\n" for line in lines)
 
-    stuffed = stuff_dots(content)
+    stuffed = Framing().for_data(content)
 
     received = stuffed.split(b"\r\n")[:-1]
     assert received[-1] == b"."

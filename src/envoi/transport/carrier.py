@@ -187,8 +187,8 @@ class SmtpCarrier:
         self._due = self._clock() + _LOOK_S
         if self._is_closing:
             return
-        for line in self._pool.lines:
-            if line.session.is_blocking and line.waited_s >= _OVERTAKE_S and self._has_way(line):
+        for line in self._blocked:
+            if line.waited_s >= _OVERTAKE_S and self._has_way:
                 line.session.abandon("the mail before it is slow")
 
     def _poll(self, end: float) -> None:
@@ -209,9 +209,10 @@ class SmtpCarrier:
     def _wait_s(self, end: float) -> float:
         now = self._clock()
         self._due = self._pool.deadline()
-        for line in self._pool.lines:
-            if line.session.is_blocking and self._has_way(line):
-                self._due = min(self._due, now + _OVERTAKE_S - line.waited_s)
+        blocked = self._blocked
+        if blocked and self._has_way:
+            waited_s = max(line.waited_s for line in blocked)
+            self._due = min(self._due, now + _OVERTAKE_S - waited_s)
         return max(0.0, min(end, self._due) - now)
 
     def _ring(self, why: bytes = b"o") -> None:
@@ -256,10 +257,13 @@ class SmtpCarrier:
             self._finish(held, Unsuitable(because=f"this mail cannot be made: {err}"))
         return True
 
-    def _has_way(self, slow: Line) -> bool:
-        return self._pool.can_grow or any(
-            line.session.is_idle for line in self._pool.usable if line is not slow
-        )
+    @property
+    def _blocked(self) -> list[Line]:
+        return [line for line in self._pool.lines if line.session.is_blocking]
+
+    @property
+    def _has_way(self) -> bool:
+        return self._pool.can_grow or any(line.session.is_idle for line in self._pool.usable)
 
     # What became of them.
 

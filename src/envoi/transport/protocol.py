@@ -26,7 +26,7 @@ Rules of this file:
 from envoi.core.delivery import Stage, Unreachable
 from envoi.seams import Capabilities, Finished, Parcel, Ready, RelayTrouble
 from envoi.transport.account import Account, Take
-from envoi.transport.envelope import chunk, envelope_of, stuff_dots, unsuitable
+from envoi.transport.envelope import Framing, envelope_of, unsuitable
 from envoi.transport.reply import Answer, GarbledReplyError, ReplyReader, Scrubber
 from envoi.transport.transaction import Mail, is_about_auth
 
@@ -40,7 +40,7 @@ _CLOSING = 421
 # RFC 5321 4.2.1, x0z: about the command itself, which the relay offered and does not know.
 _NOT_UNDERSTOOD = frozenset({500, 501, 502, 503, 504})
 # Stands where a reply belongs to no mail.
-_NOBODY = Mail(0, (b"", b""), b"", is_chunked=False)
+_NOBODY = Mail(0, b"", b"", is_chunked=False)
 
 
 class Session(Account):
@@ -64,6 +64,7 @@ class Session(Account):
         super().__init__(scrubber or Scrubber())
         self._offer = offer
         self._reader = ReplyReader()
+        self._framing = Framing()
         self._window = window
         self._is_pipelined = offer.has_pipelining
         # Whether the answers have kept to the fence of BDAT so far, and it has been tried.
@@ -106,13 +107,14 @@ class Session(Account):
         """
         content = parcel.wire(self._offer)
         is_chunked = self._is_chunking and len(content) <= MAX_CHUNK_BYTES
-        framed = chunk(content) if is_chunked else stuff_dots(content)
+        framing = self._framing
+        framed = framing.for_bdat(content) if is_chunked else framing.for_data(content)
         refusal = unsuitable(parcel, content, self._offer)
         if refusal is not None:
             self._events.append(Finished(delivery_id=parcel.delivery_id, outcome=refusal))
             return
-        lines = envelope_of(parcel, content, self._offer)
-        mail = Mail(parcel.delivery_id, lines, framed, is_chunked)
+        envelope = envelope_of(parcel, content, self._offer)
+        mail = Mail(parcel.delivery_id, envelope, framed, is_chunked)
         self.begun_count += 1
         self._mails.append(mail)
         if is_chunked:
@@ -185,7 +187,7 @@ class Session(Account):
         mail.has_answer = True
         mail.stage = Stage.RCPT
         if not self._is_pipelined:
-            self._follow(mail, mail.lines[1], self._take_rcpt)
+            self._follow(mail, mail.envelope.partition(b"\n")[2], self._take_rcpt)
 
     def _take_rcpt(self, answer: Answer, mail: Mail) -> None:
         if not answer.is_positive and not self._is_refused(answer, mail):
@@ -315,13 +317,15 @@ class Session(Account):
         if mail.is_chunked or self._has_chunked:
             self._has_chunked = True
             self._send(b"RSET\r\n", self._take_fresh, mail, Stage.MAIL)
-        self._send(mail.lines[0], self._take_mail, mail, Stage.MAIL)
-        if self._is_pipelined:
-            self._send(mail.lines[1], self._take_rcpt, mail, Stage.RCPT)
-            if mail.is_chunked:
-                self._send(mail.content, self._take_content, mail, Stage.CONTENT)
-            else:
-                self._send(b"DATA\r\n", self._take_data, mail, Stage.DATA)
+        if not self._is_pipelined:
+            self._send(mail.envelope.partition(b"\n")[0] + b"\n", self._take_mail, mail, Stage.MAIL)
+            return
+        self._send(mail.envelope, self._take_mail, mail, Stage.MAIL)
+        self._expected.append((self._take_rcpt, mail, Stage.RCPT))
+        if mail.is_chunked:
+            self._send(mail.content, self._take_content, mail, Stage.CONTENT)
+        else:
+            self._send(b"DATA\r\n", self._take_data, mail, Stage.DATA)
 
     def _begin_gate(self) -> None:
         """Begin the mail that goes by DATA once all that was offered before it has gone."""

@@ -1,6 +1,6 @@
 """This room holds one mail's transaction: how far it got, and what is to be said when it ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from envoi.core.delivery import Doubtful, Outcome, Reply, Stage, Unreachable
 from envoi.transport.reply import Answer
@@ -9,13 +9,13 @@ from envoi.transport.reply import Answer
 _AUTH_CODES = frozenset({530, 534, 535, 538})
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Mail:
     """A transaction under way.
 
     Args:
         delivery_id: Whose it is.
-        lines: Its MAIL and RCPT.
+        envelope: Its MAIL and RCPT lines.
         content: As it goes over the wire, with its final dot, or behind its BDAT; then empty.
         is_chunked: Whether it goes by BDAT.
         stage: The command whose answer comes next.
@@ -27,15 +27,16 @@ class Mail:
     """
 
     delivery_id: int
-    lines: tuple[bytes, bytes]
+    envelope: bytes
     content: bytes
     is_chunked: bool
-    stage: Stage = Stage.MAIL
-    refusal: Reply | None = None
-    dot_at: int = 0
-    has_answer: bool = False
-    is_said: bool = False
-    is_finished: bool = False
+    # Of the class until they change: one is made for every mail.
+    stage: Stage = field(default=Stage.MAIL, init=False)
+    refusal: Reply | None = field(default=None, init=False)
+    dot_at: int = field(default=0, init=False)
+    has_answer: bool = field(default=False, init=False)
+    is_said: bool = field(default=False, init=False)
+    is_finished: bool = field(default=False, init=False)
 
 
 def fate(mail: Mail, because: str, *, is_whole: bool, is_shifted: bool) -> Outcome:
