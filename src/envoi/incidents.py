@@ -23,6 +23,8 @@ from envoi.walked import Walked, report
 MAX_SHOWN_CHARS = 500
 # An event of somebody else's making may call anything a fingerprint.
 MAX_FINGERPRINT_CHARS = 64
+# More than this nobody counts together.
+MAX_TIMES = 1_000_000_000
 
 
 class Incidents:
@@ -45,7 +47,8 @@ class Incidents:
             return self._store(kind, event, tx)
         error_type = _shown(event, "error_type")
         before = incidents.lock(tx, event.application, name, error_type)
-        after, news = seen(before, self._parts.clock())
+        times = _times(event)
+        after, news = seen(before, self._parts.clock(), times)
         incidents.keep(
             tx,
             replace(
@@ -58,7 +61,7 @@ class Incidents:
         )
         if not news.is_told:
             return Walked(event_id=0, because=_because(after, news))
-        return self._store(kind, _telling(event, after, news, before.held_back), tx)
+        return self._store(kind, _telling(event, after, news, before.held_back + times - 1), tx)
 
     def look(self, now_ms: int) -> bool:
         """Close the windows that have ended; whether a mail tells of one.
@@ -131,6 +134,12 @@ def _closing(incident: Incident, recipients: tuple[str, ...]) -> Event:
         people={RECIPIENTS: recipients},
         application=incident.application,
     )
+
+
+def _times(event: Event) -> int:
+    # Whoever makes an event may write any number here.
+    times = event.facts.get("times")
+    return times if isinstance(times, int) and 0 < times <= MAX_TIMES else 1
 
 
 def _shown(event: Event, name: str) -> str:

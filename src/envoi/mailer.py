@@ -31,6 +31,7 @@ from envoi.journal import Fact
 from envoi.outbox.store import Outbox
 from envoi.outbox.tx import CallerTx
 from envoi.receipt import Receipt, Stored
+from envoi.reportform import Reported
 from envoi.reporting import WAIT_S, Doors, Reporting
 from envoi.seams import Carrier, Tx
 from envoi.settings import Settings, load
@@ -167,6 +168,21 @@ class Mailer:
                 behind the caller's back, and the receipt says so. Default 0.02.
         """
         return self._reporting.report(error, request, (application, release), wait_s)
+
+    def report_seen(self, reported: Reported) -> Receipt:
+        """Tell the addresses of `errors.to` of an error that another program met.
+
+        Args:
+            reported: As `reportform.read_report` read it.
+
+        Raises:
+            NotStoredError: It cannot be stored.
+        """
+        refusal = self._reporting.refusal or reported.refusal
+        if refusal:
+            return Receipt(stored=Stored.NOT_WANTED, because=refusal)
+        to = self.parts.settings.errors.to
+        return self.notify(reported.event([str(address) for address in to]), strict=True)
 
     def not_found(
         self, request: Request, *, application: str = "main", appends_slash: bool = False

@@ -8,7 +8,8 @@ database. Only what an exception says about itself is asked for, within a time.
 import linecache
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import cast
 
 from envoi.core.incident import MAX_MESSAGE_CHARS, Frame, Link, Raised
 from envoi.core.kind import MASK
-from envoi.core.portrait import portrait
+from envoi.core.portrait import MAX_BITS, portrait
 from envoi.core.scrub import Scrubber, is_known_by_value, is_secret_name
 
 # A recursion of a thousand calls says nothing that these do not say.
@@ -36,10 +37,14 @@ MAX_LOOKED_AT = 200
 MAX_KNOWN = 500
 # Lines of the source on each side of one of our own.
 AROUND = 2
-# A message that takes longer does more than say something; the request waits for it.
-MESSAGE_S = 0.02
+# Messages that take longer do more than say something; the request waits for all of them together.
+MESSAGES_S = 0.01
 # Names that say nothing in a subject.
 PLAIN_MODULES = frozenset({"builtins", "__main__"})
+# How the interpreter itself reads an exception and its class; asked by a dot, others could answer.
+_MRO, _DICT = type.__dict__["__mro__"], type.__dict__["__dict__"]
+_ARGS = BaseException.__dict__["args"]
+_OWN_WORDS = (BaseException.__str__, KeyError.__str__)
 TOO_SLOW = "(its message took too long)"
 NO_MESSAGE = "(its message cannot be read)"
 
@@ -51,14 +56,22 @@ class Witness:
         error: As it was caught.
         known: Values that must not be seen in what it leaves, beside those that it finds itself.
         variables_of: Of how many of the innermost calls the local variables are shown.
+        is_hidden: Whether a variable of a call is a secret, whatever it is called.
     """
 
     def __init__(
-        self, error: BaseException, known: Iterable[str] = (), *, variables_of: int = 0
+        self,
+        error: BaseException,
+        known: Iterable[str] = (),
+        *,
+        variables_of: int = 0,
+        is_hidden: Callable[[FrameType, str], bool] | None = None,
     ) -> None:
         """Collect the secrets that stand in variables: they may stand in messages as well."""
         self._error = error
         self._variables_of = variables_of
+        self._is_hidden = is_hidden
+        self._asked_until_s = time.monotonic() + MESSAGES_S
         self.scrubber = Scrubber((*known, *islice(_known_to(error), MAX_KNOWN)))
 
     def look(self) -> Raised:
@@ -72,13 +85,16 @@ class Witness:
         known.update(map(id, (*members, before)))
         return Raised(
             type=type_name(type(error)),
-            message=self.scrubber.text(message_of(error))[:MAX_MESSAGE_CHARS],
+            message=self.scrubber.text(self._message(error))[:MAX_MESSAGE_CHARS],
             frames=self._frames(error.__traceback__),
             before=self._seen(before, known, depth - 1) if before and is_told else None,
             link=link,
             members=tuple(self._seen(one, known, depth - 1) for one in members[:MAX_MEMBERS]),
             left_out=max(len(members) - MAX_MEMBERS, 0),
         )
+
+    def _message(self, error: BaseException) -> str:
+        return message_of(error, self._asked_until_s - time.monotonic())
 
     def _frames(self, traceback: TracebackType | None) -> tuple[Frame, ...]:
         calls = list(_calls(traceback))
@@ -108,8 +124,14 @@ class Witness:
 
     def _variables(self, frame: FrameType) -> Iterator[tuple[str, str]]:
         for name, value in islice(_locals(frame), MAX_VARIABLES):
-            is_secret = is_secret_name(name)
+            is_secret = is_secret_name(name) or self._is_marked(frame, name)
             yield name, MASK if is_secret else self._shown(value)
+
+    def _is_marked(self, frame: FrameType, name: str) -> bool:
+        try:
+            return self._is_hidden is not None and self._is_hidden(frame, name)
+        except Exception:  # noqa: BLE001 # somebody else's mark: what it means is not known now
+            return True
 
     def _shown(self, value: object) -> str:
         text = self.scrubber.text(portrait(value))
@@ -187,17 +209,36 @@ def type_name(kind: type) -> str:
     return kind.__qualname__ if module in PLAIN_MODULES else f"{module}.{kind.__qualname__}"
 
 
-def message_of(error: BaseException) -> str:
+def message_of(error: BaseException, wait_s: float = MESSAGES_S) -> str:
     """Return what an exception says about itself, within a time and a length."""
     said: list[str] = []
+    if _is_plain(error):
+        _ask(error, said)
+        return said[0]
     # Nobody can end a thread: one that hangs is left behind, and the report goes on.
     thread = Thread(target=_ask, args=(error, said), name="envoi-message", daemon=True)
     try:
         thread.start()
-        thread.join(MESSAGE_S)
+        thread.join(max(wait_s, 0))
     except RuntimeError:  # the interpreter is ending, or no thread is to be had
         return NO_MESSAGE
     return said[0] if said else TOO_SLOW
+
+
+def _is_plain(error: BaseException) -> bool:
+    """Whether its message runs no code but the interpreter's own, so that no thread is needed."""
+    tables = (_DICT.__get__(kind) for kind in _MRO.__get__(type(error)))
+    says = next(table["__str__"] for table in tables if "__str__" in table)
+    arguments = cast("tuple[object, ...]", _ARGS.__get__(error))
+    # By identity: comparing and hashing may be the work of somebody's metaclass.
+    return any(says is one for one in _OWN_WORDS) and all(map(_is_short, arguments))
+
+
+def _is_short(argument: object) -> bool:
+    kind = type(argument)
+    if kind is str or kind is bytes:
+        return len(cast("str | bytes", argument)) <= WIDER * MAX_MESSAGE_CHARS
+    return kind is int and cast("int", argument).bit_length() <= MAX_BITS
 
 
 def _ask(error: BaseException, said: list[str]) -> None:

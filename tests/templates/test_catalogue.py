@@ -23,6 +23,7 @@ SHIPPED_KINDS = {
     "new_comment",
     "object_changed",
     "broadcast",
+    "broken_links",
     "error_report",
     "held_back",
 }

@@ -4,13 +4,14 @@ import threading
 
 import pytest
 
-from envoi import Event, Request, Stored
+from envoi import Event, Request, Stored, keeper
 from envoi.directory.records import UserDraft
+from envoi.errors import OutboxUnavailableError
 from envoi.outbox.explain import explain_event
 from envoi.outbox.filters import Query
 from envoi.outbox.find import deliveries
 from envoi.outbox.incidents import incidents
-from envoi.reporting import MAX_UNDER_WAY
+from tests.desk import wait_until
 from tests.walk.people import add_users
 
 TO = ["ops@example.test", "dev@localhost"]
@@ -238,18 +239,56 @@ def test_a_request_does_not_wait_for_a_busy_outbox(reporter):
     assert sorted(told(mailer)) == sorted(TO)
 
 
-def test_more_reports_than_may_wait_go_to_the_spool(reporter):
+def test_equal_errors_that_wait_are_counted_together(reporter):
     mailer = reporter()
     mailer.parts.outbox.transaction = blocked = Blocked(mailer.parts.outbox.transaction)
 
-    receipts = [mailer.report(crash(), wait_s=0) for _ in range(MAX_UNDER_WAY + 3)]
-
-    assert [receipt.stored for receipt in receipts[-3:]] == [Stored.SPOOLED] * 3
+    receipts = [mailer.report(crash(f"page {number} is gone"), wait_s=0) for number in range(50)]
     blocked.free.set()
     mailer.close()
-    deliver(mailer)
+
+    assert {receipt.stored for receipt in receipts} == {Stored.UNDER_WAY}
+    assert blocked.count <= 2
     with mailer.outbox.reading() as tx:
-        assert [one.count for one in incidents(tx, "main")] == [MAX_UNDER_WAY + 3]
+        assert [one.count for one in incidents(tx, "main")] == [50]
+
+
+def test_what_finds_no_room_is_counted_as_an_error_of_its_own(reporter, monkeypatch):
+    monkeypatch.setattr(keeper, "MAX_WAITING", 3)
+    mailer = reporter()
+    mailer.parts.outbox.transaction = blocked = Blocked(mailer.parts.outbox.transaction)
+
+    mailer.report(crash("first"), wait_s=0)
+    wait_until(lambda: blocked.count)
+    receipts = [mailer.report(crash(word), wait_s=0) for word in "abcdef"]
+    blocked.free.set()
+    mailer.close()
+
+    stored = [receipt.stored for receipt in receipts]
+    assert stored == [Stored.UNDER_WAY] * 3 + [Stored.NOT_STORED] * 3
+    with mailer.outbox.reading() as tx:
+        counts = {one.error_type: one.count for one in incidents(tx, "main")}
+    assert counts == {"LookupError": 1, "ReportsLost": 3}
+
+
+def test_an_outbox_that_is_away_is_asked_once_a_second_and_the_spool_takes_the_rest(reporter):
+    mailer = reporter()
+    asked = []
+
+    def away(**_):
+        asked.append(1)
+        raise OutboxUnavailableError("no way")
+
+    opened = mailer.parts.outbox.transaction
+    mailer.parts.outbox.transaction = away
+    receipts = [mailer.report(crash(word), wait_s=60) for word in ("one", "two", "three")]
+    mailer.parts.outbox.transaction = opened
+    deliver(mailer)
+
+    assert [receipt.stored for receipt in receipts] == [Stored.SPOOLED] * 3
+    assert len(asked) < 3
+    with mailer.outbox.reading() as tx:
+        assert sorted(one.message for one in incidents(tx, "main")) == ["one", "three", "two"]
 
 
 class Blocked:
@@ -258,7 +297,9 @@ class Blocked:
     def __init__(self, transaction):
         self.free = threading.Event()
         self._transaction = transaction
+        self.count = 0
 
     def __call__(self, **how):
+        self.count += 1
         self.free.wait(60)
         return self._transaction(**how)

@@ -110,16 +110,20 @@ class Request:
         method: E.g. `GET`.
         url: The whole URL; credentials and secret parameters in it are masked.
         user: Who was signed in, as the application names him; empty for nobody.
+        client: Address of the machine that asked; behind a proxy often the proxy's.
         headers: Names and values; told where `errors.dump_request` says so, cookies by name.
         form: Names and values of the fields that were sent; told likewise, secrets masked.
+        secrets: Values that must not be seen anywhere in a report, whatever they are called.
     """
 
     method: str = ""
     url: str = ""
     user: str = ""
+    client: str = ""
     # Not in the repr: whoever logs his requests must not log cookies and passwords.
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     form: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def path(self) -> str:
@@ -130,7 +134,14 @@ class Request:
     def known(self) -> tuple[str, ...]:
         """Values that must not be seen anywhere in a report."""
         named = (*self.headers, *_cookies(self.headers), *self.form)
-        return tuple(value for name, value in named if is_known_by_value(name, value))
+        # A secret without a name is one as long as it is no common word.
+        marked = (("secret", value) for value in self.secrets)
+        return tuple(value for name, value in (*named, *marked) if is_known_by_value(name, value))
+
+    def header(self, name: str) -> str:
+        """Return the value of a header, whatever the case of its name; empty where it is not."""
+        wanted = name.lower()
+        return next((value for known, value in self.headers if known.lower() == wanted), "")
 
     def scrubbed(self, scrubber: Scrubber, *, max_chars: int) -> "Request":
         """Return the request as it may be told.
@@ -145,6 +156,7 @@ class Request:
             method=self.method,
             url=scrubber.text(self.url),
             user=scrubber.text(self.user),
+            client=scrubber.text(self.client),
             headers=_fitting(headers, max_chars),
             form=_fitting(form, max_chars),
         )
@@ -224,6 +236,7 @@ def _facts(sighting: Sighting) -> Mapping[str, Plain]:
         "path": request.path,
         "url": request.url,
         "user": request.user,
+        "client": request.client,
         "headers": _pairs(request.headers),
         "form": _pairs(request.form),
         "host": sighting.host,

@@ -73,27 +73,29 @@ class Incident:
     held_back: int = 0
 
 
-def seen(incident: Incident, now_ms: int) -> tuple[Incident, News]:
-    """Count one more error; return the incident and whether a mail tells of it.
+def seen(incident: Incident, now_ms: int, times: int = 1) -> tuple[Incident, News]:
+    """Count one more error, or several at once; return the incident and whether a mail tells of it.
 
     Args:
         incident: As it was; one that was never seen has the count 0.
         now_ms: The clock.
+        times: How many errors came together.
     """
     is_over = now_ms >= incident.window_ends_at_ms
     is_back = incident.standing is Standing.RESOLVED
-    count = 1 if is_over or is_back else incident.window_count + 1
-    ends_at_ms = now_ms + WINDOW_MS if count == 1 else incident.window_ends_at_ms
-    news = _news(incident, count)
+    before = 0 if is_over or is_back else incident.window_count
+    count = before + times
+    ends_at_ms = incident.window_ends_at_ms if before else now_ms + WINDOW_MS
+    news = _news(incident, before, count)
     after = replace(
         incident,
         standing=Standing.OPEN if is_back else incident.standing,
-        count=incident.count + 1,
+        count=incident.count + times,
         first_at_ms=incident.first_at_ms or now_ms,
         last_at_ms=now_ms,
         window_ends_at_ms=ends_at_ms,
         window_count=count,
-        held_back=0 if news.is_told else incident.held_back + 1,
+        held_back=0 if news.is_told else incident.held_back + times,
     )
     return after, news
 
@@ -103,12 +105,13 @@ def closed(incident: Incident) -> Incident:
     return replace(incident, window_ends_at_ms=0, window_count=0, held_back=0)
 
 
-def _news(incident: Incident, window_count: int) -> News:
+def _news(incident: Incident, before: int, after: int) -> News:
     if incident.standing is Standing.MUTED:
         return News.MUTED
     if incident.standing is Standing.RESOLVED:
         return News.REGRESSED
     if not incident.count:
         return News.NEW
-    is_told = window_count.bit_count() == 1 and window_count <= LAST_TOLD
+    # Whether a power of two was reached on the way.
+    is_told = before < LAST_TOLD and before.bit_length() < after.bit_length()
     return News.AGAIN if is_told else News.COUNTED

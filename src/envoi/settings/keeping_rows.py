@@ -1,6 +1,7 @@
 """This room tells of all other keys: what is kept where, and how patient Envoi is."""
 
 from envoi.settings import places, readers
+from envoi.settings.ignored_links import list_path
 from envoi.settings.readers import texts
 from envoi.settings.row import Row
 from envoi.settings.speaking_rows import ADDRESS, MAILBOX
@@ -116,8 +117,9 @@ ROWS: tuple[Row, ...] = (
     Row(
         "transport.default",
         texts(readers.transport_name, "smtp, an installed transport's name, or module:factory"),
-        "What carries all mail: `smtp` hands it to the relay of `[smtp]`; anything else is an "
-        "implementation of your own. One that cannot be loaded is an error at start.",
+        "What carries the mail of the relay `default`: `smtp` hands it to the relay of `[smtp]`; "
+        "anything else is an implementation of your own. One that cannot be loaded is an error "
+        "at start. `transport.NAME` says the same of a relay of that name.",
     ),
     Row(
         "guard.allow",
@@ -198,15 +200,22 @@ ROWS: tuple[Row, ...] = (
     Row(
         "errors.not_found",
         readers.booleans(),
-        "Whether broken links, pages that are not there (404), are mailed too. It is read and "
-        "checked; nothing mails them yet.",
+        "Whether broken links are mailed too: pages that are not there (404) and that another "
+        "page leads to. The first one at once, then what an hour brings in one mail.",
     ),
     Row(
         "errors.not_found_ignored",
         readers.lists(
             texts(readers.pattern, "a regular expression"), "a list of regular expressions"
         ),
-        "Paths whose absence is never mailed, such as `^/favicon\\.ico$`. One that fits too much "
-        "hides broken links.",
+        "Paths whose absence is never mailed, such as `^/old/`, beside those of the list. One that "
+        "fits too much hides broken links.",
+    ),
+    Row(
+        "errors.not_found_list",
+        readers.paths(list_path, "a file with one regular expression per line"),
+        "File with the paths that scanners and browsers try by themselves; "
+        "`envoi links ignored` prints the shipped one. An empty file hides nothing.",
+        otherwise="the shipped list",
     ),
 )
