@@ -1,13 +1,18 @@
-"""This room reports what a WSGI application raises; the application answers as it always did."""
+"""This room reports what a WSGI application raises; the application answers as it always did.
+
+Where `errors.not_found` asks for it, pages that it does not have (404) are counted too.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias, cast
 
-from envoi.integrations.requests import Kept, keep_body, of_environ, user_by
+from envoi.integrations.bodies import Kept, keep_body
+from envoi.integrations.requests import of_environ, user_by
 from envoi.mailer import Mailer
 
 Environ: TypeAlias = dict[str, Any]
 App: TypeAlias = Callable[[Environ, Any], Iterable[bytes]]
+NOT_FOUND = "404"
 
 
 def remote_user(environ: Environ) -> str:
@@ -39,9 +44,11 @@ class ReportErrors:
         self._release = release
         self._user_of = user_of
 
-    def __call__(self, environ: Environ, start_response: object) -> Iterable[bytes]:
+    def __call__(self, environ: Environ, start_response: Callable[..., object]) -> Iterable[bytes]:
         """Answer one request."""
         errors = self._mailer.parts.settings.errors
+        if errors.not_found:
+            start_response = self._watching(environ, start_response)
         kept = keep_body(environ, errors.dump_request_size if errors.dump_request else 0)
         try:
             answer = self._app(environ, start_response)
@@ -51,6 +58,16 @@ class ReportErrors:
         if type(answer) in {list, tuple}:
             return answer  # nothing runs any more; and a server may ask how long it is
         return _Watched(answer, lambda err: self._report(err, environ, kept))
+
+    def _watching(
+        self, environ: Environ, start_response: Callable[..., object]
+    ) -> Callable[..., object]:
+        def begin(status: str, *more: object) -> object:
+            if status.startswith(NOT_FOUND):
+                self._mailer.not_found(of_environ(environ))
+            return start_response(status, *more)
+
+        return begin
 
     def _report(self, error: Exception, environ: Environ, kept: Kept | None) -> None:
         user = user_by(self._user_of, environ)

@@ -5,8 +5,10 @@ from functools import cached_property
 from django.apps import AppConfig
 from django.conf import settings
 
-from envoi.integrations.django.logins import listen
+from envoi.integrations.django import errors, logins
+from envoi.integrations.django.checks import check
 from envoi.integrations.django.process import LABEL, settings_of
+from envoi.integrations.django.toolkit import register_check
 from envoi.mailer import Mailer
 
 
@@ -23,5 +25,7 @@ class EnvoiConfig(AppConfig):
         return Mailer.from_settings(settings_of(settings))
 
     def ready(self) -> None:
-        """Read the settings now, so that what does not fit is told at start; hear of sign-ins."""
-        listen(self.mailer)
+        """Read the settings now, so that what does not fit is told at start; hear what happens."""
+        logins.listen(self.mailer)
+        errors.listen(self.mailer)
+        register_check(lambda: check(self.mailer))

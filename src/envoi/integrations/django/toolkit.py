@@ -1,20 +1,26 @@
 """This room names what we use of Django, which ships no types, with the types that we rely on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_login_failed
+from django.core import checks
+from django.core.signals import got_request_exception
 from django.db import connections, router, transaction
 from django.db.models import signals
 from django.utils import decorators
+from django.views import debug as views_debug
+from django.views.decorators import debug
 
 # `Any` for what has no types; nothing of it leaves this module.
 _apps, _connections = cast("Any", apps), cast("Any", connections)
 _decorators, _router = cast("Any", decorators), cast("Any", router)
 _signals, _transaction = cast("Any", signals), cast("Any", transaction)
+_checks, _views_debug = cast("Any", checks), cast("Any", views_debug)
 
 
 class Signal(Protocol):
@@ -48,6 +54,53 @@ class Connection(Protocol):
 POST_SAVE = cast("Signal", _signals.post_save)
 PRE_DELETE = cast("Signal", _signals.pre_delete)
 LOGIN_FAILED = cast("Signal", user_login_failed)
+REQUEST_EXCEPTION = cast("Signal", got_request_exception)
+# Which variables of coroutines are sensitive, by the hash of their place: Django 5 has these.
+ASYNC_MARKS = cast(
+    "Mapping[int, str | tuple[str, ...]]",
+    getattr(debug, "coroutine_functions_to_sensitive_variables", {}),
+)
+
+
+class Filter(Protocol):
+    """What of a request may be shown."""
+
+    def get_post_parameters(self, request: object) -> object:
+        """Return the fields of a form, those replaced that may not."""
+        ...
+
+
+class Warned(Protocol):
+    """What a check says."""
+
+    msg: str
+    hint: str
+    id: str
+
+
+def setting(name: str) -> object:
+    """Return one of the project's settings; None where there is none."""
+    return cast("object", getattr(settings, name, None))
+
+
+def filter_of(request: object) -> Filter:
+    """Return the filter of a request: its own, the project's, or Django's."""
+    return cast("Filter", _views_debug.get_exception_reporter_filter(request))
+
+
+def warned(said: str, hint: str, name: str) -> Warned:
+    """Return a warning of a check."""
+    return cast("Warned", _checks.Warning(said, hint=hint, id=name))
+
+
+def register_check(check: Callable[[], list[Warned]]) -> None:
+    """Have a check run whenever Django runs its own."""
+
+    def run(app_configs: object = None, **_more: object) -> list[Warned]:
+        del app_configs  # a project has one mailer
+        return check()
+
+    _checks.register(run, "envoi")
 
 
 def both_ways(middleware: Callable[..., object]) -> Callable[..., object]:
