@@ -21,7 +21,8 @@ from envoi.errors import OutboxError
 from envoi.journal import Fact, Journal
 from envoi.outbox.claim import Claim, Settlement
 
-# A record that cannot be written is tried again after this, doubling to the second figure.
+# A record that cannot be written is tried again after this, doubling to the second figure or a
+# quarter of the lease.
 FIRST_REWRITE_MS, LONGEST_REWRITE_MS = 200, 5_000
 
 _FACT_OF: dict[type, Fact] = {
@@ -59,6 +60,11 @@ class Book:
     def is_waiting(self) -> bool:
         """Whether something is to be written down."""
         return bool(self.verdicts or self._ready)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether contents are on their way whose replies are waited for."""
+        return bool(self._begun)
 
     def take(self, claim: Claim, now_ms: int) -> None:
         """Take a delivery in hand."""
@@ -154,12 +160,15 @@ class Setback:
     Args:
         journal: Told when it begins and ends.
         worker: Name of the worker.
+        lease_ms: How long its claims are its own. What the relay said must be written down
+            before they are not, or another worker sends again what was sent.
     """
 
-    def __init__(self, journal: Journal, worker: str) -> None:
+    def __init__(self, journal: Journal, worker: str, lease_ms: int) -> None:
         """Start well."""
         self._journal = journal
         self._worker = worker
+        self._longest_ms = min(LONGEST_REWRITE_MS, lease_ms // 4)
         self._wait_ms = 0
         self._since_ms = 0
         self.again_at_ms = 0
@@ -180,7 +189,7 @@ class Setback:
         if not self.is_on:
             self._since_ms = now_ms
             self._journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
-        self._wait_ms = max(min(self._wait_ms * 2, LONGEST_REWRITE_MS), FIRST_REWRITE_MS)
+        self._wait_ms = max(min(self._wait_ms * 2, self._longest_ms), FIRST_REWRITE_MS)
         self.again_at_ms = now_ms + self._wait_ms
 
     def end(self) -> None:

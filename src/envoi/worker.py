@@ -42,6 +42,8 @@ from envoi.shift import Post, Shift
 
 # Work that waits is looked for at least this often while the relay is busy with us.
 BUSY_TURN_S = 1.0
+# How long a reply waits at most for those of other connections, to be written down with them.
+GATHER_MS = 2
 # What is said of a delivery that a stopping worker did not begin.
 GIVEN_BACK = "the worker stopped"
 # What is said of one whose relay an operator paused before it was begun.
@@ -88,7 +90,7 @@ class Worker:
         self._again_at_ms: int | None = None
         redirect = parts.settings.guard.redirect
         self._book = Book(parts.journal, parts.clock, sent_to=str(redirect or ""))
-        self._setback = Setback(parts.journal, post.name)
+        self._setback = Setback(parts.journal, post.name, self._lease_ms)
         self._look_at_ms = 0
         self._is_woken = Signal()
         self._has_given_up = False
@@ -170,7 +172,18 @@ class Worker:
             self._stir()
         self._outage.look(now_ms, self._carrier)
         self._hear(self._carrier.turn(self._timeout_s(now_ms)))
+        self._gather()
         self._write_down(self._parts.clock())
+
+    def _gather(self) -> None:
+        # One commit costs as much as ten mails, so the other connections share it. Who is alone
+        # waits for nobody.
+        until_ms = self._parts.clock() + GATHER_MS
+        while self._book.is_waiting and self._book.has_begun and self._parts.clock() < until_ms:
+            events = self._carrier.turn(GATHER_MS / 1000)
+            if not events:
+                return
+            self._hear(events)
 
     def _look_around(self, now_ms: int) -> None:
         was_paused, wards = self._shift.is_paused, self._shift.wards

@@ -109,6 +109,21 @@ def test_postgresql_syncs_marks_as_well(postgresql_url):
     outbox.close()
 
 
+@pytest.mark.postgresql
+def test_the_owner_of_a_database_does_not_choose_our_isolation(postgresql_url, postgres_server):
+    """Serializable by default would end most claims that meet another worker's."""
+    database = Database(postgresql_url)
+    name = database.url.database
+    postgres_server.run(
+        f"ALTER DATABASE {name} SET default_transaction_isolation TO 'serializable'"
+    )
+    with database.write() as tx:
+        found = tx.execute("SELECT current_setting('transaction_isolation')", {})
+    database.close()
+
+    assert found[0][0] == "read committed"
+
+
 def test_a_locked_database_is_unavailable_after_its_time_out(sqlite, file):
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

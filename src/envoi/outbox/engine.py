@@ -254,6 +254,9 @@ class Database:
         )
 
         patience = {
+            # Our statements step over locked rows and count on seeing what others committed; with
+            # a stricter default of the database's owner most of them would be ended.
+            "default_transaction_isolation": "'read committed'",
             # Without it a lock that somebody forgot would hold up the application for ever.
             "lock_timeout": self.busy_timeout_ms,
             # The server's side: a host that lost its network in the middle of a transaction would
