@@ -141,6 +141,7 @@ message = Table(
     moment_ms("removed_at_ms"),
 )
 Index("envoi_message_event", message.c.event_id)
+Index("envoi_message_kind", message.c.kind, message.c.date_ms)
 
 attachment = Table(
     "envoi_attachment",
@@ -194,6 +195,7 @@ delivery = Table(
 )
 # A claim asks class by class for what is due, so it reads exactly the rows it takes, whatever
 # lies in the table. The words of `*_where` stand in the statements too: else no index is used.
+# The state is only counted there.
 _WAITING = text("state IN ('queued', 'uncertain')")
 Index(
     "envoi_delivery_waiting",
@@ -201,6 +203,7 @@ Index(
     delivery.c["class"],
     delivery.c.due_at_ms,
     delivery.c.id,
+    delivery.c.state,
     sqlite_where=_WAITING,
     postgresql_where=_WAITING,
 )
@@ -227,8 +230,18 @@ Index(
     "envoi_delivery_aside",
     delivery.c.state,
     delivery.c.id,
+    delivery.c.transport,
     sqlite_where=_ASIDE,
     postgresql_where=_ASIDE,
+)
+# Most installations have one relay, and nothing in this one.
+_ELSEWHERE = text("transport <> 'default'")
+Index(
+    "envoi_delivery_elsewhere",
+    delivery.c.transport,
+    delivery.c.id,
+    sqlite_where=_ELSEWHERE,
+    postgresql_where=_ELSEWHERE,
 )
 
 attempt = Table(
