@@ -30,7 +30,7 @@ from envoi.transport.pool import Pool
 _MAX_BARREN = 2
 # Bounds the moves of a parcel that was never the reason.
 _MAX_MOVES = 5
-# How long a deadline may be overlooked while there is always something to do.
+# How long a deadline may be overlooked: under load nobody looks at each at every turn.
 _LOOK_S = 0.1
 # After so long the mail behind a slow content is taken elsewhere.
 _OVERTAKE_S = 5.0
@@ -77,6 +77,8 @@ class SmtpCarrier:
         self._events: list[CarrierEvent] = []
         self._is_woken = False
         self._is_closing = False
+        # Connections on which something happened: a turn looks at no others.
+        self._stirred: dict[Line, None] = {}
         # When a deadline must be looked at next.
         self._due = 0.0
 
@@ -106,6 +108,7 @@ class SmtpCarrier:
             held = self._held.get(delivery_id)
             if held is not None and held.line is not None:
                 held.line.session.permit(delivery_id)
+                self._stirred[held.line] = None
 
     def withdraw(self, delivery_ids: Sequence[int]) -> None:
         """Drop parcels: their content never goes, unless it went already, and nothing is told."""
@@ -117,6 +120,7 @@ class SmtpCarrier:
                 self._backlog.remove(held)
             else:
                 held.line.session.withdraw(delivery_id)
+                self._stirred[held.line] = None
 
     def turn(self, timeout_s: float) -> Sequence[CarrierEvent]:
         """Do what can be done now; wait at most `timeout_s` for the first event."""
@@ -151,12 +155,14 @@ class SmtpCarrier:
         for line in self._pool.lines:
             if line.session.is_idle:
                 line.leave()
+        self._stir_all()
         self._advance()
         while self._pool.lines and self._clock() < end:
             self._poll(end)
             self._advance()
         for line in self._pool.lines:
             line.session.lost("the worker stopped before the relay answered")
+        self._stir_all()
         self._collect()
         self._selector.close()
         self._ears.close()
@@ -174,16 +180,17 @@ class SmtpCarrier:
         self._collect()
         if self._backlog and not self._pool.is_down:
             self._assign()
-        for line in self._pool.lines:
+        for line in self._stirred:
             if line.session.outgoing:
                 line.flush()
         self._collect()
+        self._stirred.clear()
         if self._backlog:
             self._pool.grow(len(self._held))
 
     def _expire(self) -> None:
         self._pool.expire()
-        # Under load nobody waits, and nobody looks at every deadline at every turn.
+        self._stir_all()
         self._due = self._clock() + _LOOK_S
         if self._is_closing:
             return
@@ -193,8 +200,9 @@ class SmtpCarrier:
 
     def _poll(self, end: float) -> None:
         """Read and write what is there; wait for it until `end` when nothing is."""
-        ready = self._selector.select(0)
-        if not (ready or self._events):
+        left_s = 0.0 if self._events else max(0.0, end - self._clock())
+        ready = self._selector.select(min(left_s, _LOOK_S))
+        if left_s > _LOOK_S and not ready:
             ready = self._selector.select(self._wait_s(end))
         for key, mask in ready:
             line = key.data
@@ -205,6 +213,7 @@ class SmtpCarrier:
                 line.flush()
             if mask & selectors.EVENT_READ:
                 line.read()
+            self._stirred[line] = None
 
     def _wait_s(self, end: float) -> float:
         now = self._clock()
@@ -232,30 +241,27 @@ class SmtpCarrier:
     # Parcels on their way out.
 
     def _assign(self) -> None:
-        for line in self._pool.lines:
-            if line.session.is_idle:
+        takers = [line for line in self._pool.lines if line.can_take]
+        for line in takers:
+            if line.session.is_idle and self._backlog:
                 self._give(line)
         # Every connection that is being opened has its first parcel waiting for it.
-        is_given = True
-        while is_given:
-            is_given = False
-            for line in self._pool.lines:
+        while takers := [line for line in takers if line.can_take]:
+            for line in takers:
                 if len(self._backlog) <= self._pool.opening_count:
                     return
-                is_given |= self._give(line)
+                self._give(line)
 
-    def _give(self, line: Line) -> bool:
-        """Begin one parcel on this connection; False when it takes none."""
-        if not (self._backlog and line.can_take):
-            return False
+    def _give(self, line: Line) -> None:
+        """Begin one parcel on this connection."""
         held = self._backlog.popleft()
         held.line = line
+        self._stirred[line] = None
         try:
             line.session.offer(held.parcel)
         except (ValueError, LookupError) as err:
             # A mail that cannot be made stays visible and never stops the others (P8).
             self._finish(held, Unsuitable(because=f"this mail cannot be made: {err}"))
-        return True
 
     @property
     def _blocked(self) -> list[Line]:
@@ -269,26 +275,30 @@ class SmtpCarrier:
 
     def _collect(self) -> None:
         was_down = self._pool.is_down
-        for line in tuple(self._pool.lines):
-            if not line.session.has_news:
-                continue
-            for event in line.session.take_events():
-                held = self._held.get(event.delivery_id)
-                if held is None:
-                    continue  # withdrawn meanwhile
-                if isinstance(event, Ready):
-                    self._events.append(event)
-                else:
-                    self._judge(line, held, event)
-            if line.is_worn and line.session.is_idle:
-                line.leave()
-            if line.session.is_over:
-                trouble = self._pool.bury(line)
-                if trouble is not None:
-                    self._note(trouble)
+        for line in tuple(self._stirred):
+            if line.session.has_news:
+                self._hear_of(line)
         if self._pool.is_down and not was_down:
             # What was given back on the connections before this one.
             self._collect()
+
+    def _hear_of(self, line: Line) -> None:
+        session = line.session
+        for event in session.take_events():
+            held = self._held.get(event.delivery_id)
+            if held is None:
+                continue  # withdrawn meanwhile
+            if isinstance(event, Ready):
+                self._events.append(event)
+            else:
+                self._judge(line, held, event)
+        if session.is_over:
+            del self._stirred[line]
+            trouble = self._pool.bury(line)
+            if trouble is not None:
+                self._note(trouble)
+        elif line.is_worn and session.is_idle:
+            line.leave()
 
     def _judge(self, line: Line, held: _Held, finished: Finished) -> None:
         outcome = finished.outcome
@@ -324,3 +334,7 @@ class SmtpCarrier:
         for line in self._pool.lines:
             if not line.session.is_idle:
                 line.session.abandon(outcome.because)
+        self._stir_all()
+
+    def _stir_all(self) -> None:
+        self._stirred.update(dict.fromkeys(self._pool.lines))
