@@ -66,6 +66,7 @@ class Smtp:
     content_timeout_s: float = 600
     connections: int = 4
     messages_per_connection: int = 100
+    window: int = 1
     per_minute: int = 0
     domain_per_minute: int = 0
     domains_per_minute: tuple[str, ...] = ()

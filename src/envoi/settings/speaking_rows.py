@@ -196,6 +196,13 @@ ROWS: tuple[Row, ...] = (
         "relay allows ends in its 421, after which mail goes on by a new one.",
     ),
     Row(
+        "smtp.window",
+        readers.integers(1, 100),
+        "How many mails may be under way on one connection, where the relay offers CHUNKING and "
+        "its answers can be told apart. 1 waits a round trip for each mail; more hides a distant "
+        "relay's delay, but a crash or a cut may cost so many copies per connection.",
+    ),
+    Row(
         "smtp.per_minute",
         readers.integers(0, 1_000_000),
         "How many mails this relay gets in any 60 seconds, from all processes together. More than "
