@@ -5,6 +5,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from envoi.core.rules import merged, read_senders
 from envoi.directory.configured import users_source_of
 from envoi.directory.own import OwnDirectory
 from envoi.directory.source import Source
-from envoi.errors import NotFoundError, SettingsError
+from envoi.errors import NotFoundError, OutboxError, SettingsError
 from envoi.journal import Fact, Journal
+from envoi.outbox import tokens
 from envoi.outbox.spool import Spool
 from envoi.outbox.store import Outbox, open_outbox
 from envoi.relays import DEFAULT, Relays
@@ -58,7 +60,7 @@ class Parts:
             self.catalogue.add(kind)
         self.templates = Templates(self.catalogue)
         self.patience = patience_of(settings.delivery)
-        self.relays = Relays(settings)
+        self.relays = Relays(settings, self._tokens_of)
         # Before the outbox: at a fork the gates close in the reverse order, and while the
         # outbox's waits for a transaction to end, that one may still have to ask who exists.
         self.users_source = users_source_of(settings)
@@ -146,6 +148,9 @@ class Parts:
             known = self._senders = (version, switched)
         return known[1]
 
+    def _tokens_of(self, relay: str) -> "_KeptTokens":
+        return _KeptTokens(self, relay)
+
     @property
     def way_out(self) -> str:
         """What carries mail that names no relay, as people are told of it; empty: nothing."""
@@ -181,6 +186,28 @@ class Parts:
         if self.relays.where(relay):
             return True
         return self.outbox.is_captured(tx, self.clock(), self.settings.delivery.lease_s * 1000)
+
+
+class _KeptTokens:
+    """The refresh token of one relay, in the outbox."""
+
+    def __init__(self, parts: Parts, relay: str) -> None:
+        self._parts = parts
+        self._relay = relay
+
+    def kept(self, seed: str) -> str:
+        """Return what was given in exchange for the one with this digest; empty: nothing."""
+        with suppress(OutboxError), self._parts.outbox.reading() as tx:
+            return tokens.kept(tx, self._relay, seed)
+        return ""
+
+    def keep(self, seed: str, refresh_token: str) -> None:
+        """Keep what was given; where that fails, this process goes on with it nevertheless."""
+        try:
+            with self._parts.outbox.transaction() as tx:
+                tokens.keep(tx, self._relay, seed, refresh_token, self._parts.clock())
+        except OutboxError as err:
+            self._parts.journal.note(Fact.GRANT_NOT_KEPT, relay=self._relay, because=err)
 
 
 def assemble(settings: Settings, clock: Callable[[], int] = now_ms) -> Parts:

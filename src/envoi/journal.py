@@ -56,6 +56,7 @@ class Fact(StrEnum):
     RELAY_BACK = "relay.back"
     RELAY_STANDS_IN = "relay.stands_in"
     RELAY_STANDS_DOWN = "relay.stands_down"
+    GRANT_NOT_KEPT = "grant.not_kept"
     SETTINGS_DOUBTFUL = "settings.doubtful"
     WORKER_STARTED = "worker.started"
     WORKER_STOPPING = "worker.stopping"
@@ -135,6 +136,10 @@ _TABLE: dict[Fact, tuple[int, str]] = {
         "relay {relay} carries the mail of relay {ward}, which is paused",
     ),
     Fact.RELAY_STANDS_DOWN: (logging.INFO, "relay {relay} leaves the mail of {ward} to {ward}"),
+    Fact.GRANT_NOT_KEPT: (
+        logging.ERROR,
+        "relay {relay}: the new refresh token could not be kept: {because}",
+    ),
     Fact.SETTINGS_DOUBTFUL: (logging.WARNING, "settings: {because}"),
     Fact.WORKER_STARTED: (logging.INFO, "worker {worker} started, relay {relay}"),
     Fact.WORKER_STOPPING: (logging.INFO, "worker {worker} stops, {under_way} under way"),

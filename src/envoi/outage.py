@@ -8,10 +8,12 @@ one whose log is read; each waiting mail is told of once per process.
 """
 
 from contextlib import suppress
+from dataclasses import replace
 
 from envoi.assembly import Parts
 from envoi.errors import OutboxError
 from envoi.journal import Fact
+from envoi.relays import own_keys
 from envoi.seams import Carrier, RelayTrouble
 
 FIRST_TRY_MS = 1_000
@@ -45,6 +47,7 @@ class Outage:
 
     def begin(self, trouble: RelayTrouble, now_ms: int) -> None:
         """Note trouble, for the first time or again."""
+        trouble = replace(trouble, advice=own_keys(self._relay, trouble.advice))
         is_new = self._trouble is None or self._trouble.stage is not trouble.stage
         self._trouble = trouble
         if trouble.needs_operator:

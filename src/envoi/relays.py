@@ -1,5 +1,8 @@
 """This room knows the relays by name: what carries the mail of each, and who stands in for whom."""
 
+import os
+from collections.abc import Callable
+from dataclasses import replace
 from types import MappingProxyType
 
 from envoi.core.people import Address
@@ -8,6 +11,7 @@ from envoi.settings import Settings, Smtp
 from envoi.transport.carrier import SmtpCarrier
 from envoi.transport.custom import SMTP, OwnTransport, find_transport
 from envoi.transport.idle import IdleCarrier
+from envoi.transport.oauth import Grant, Tokens, TokenStore
 from envoi.transport.options import RelayOptions
 
 # The relay of `[smtp]`; whoever names none uses it.
@@ -19,15 +23,18 @@ class Relays:
 
     Args:
         settings: Checked settings.
+        store_of: Where the refresh token of a relay is kept that was given in exchange.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, store_of: Callable[[str], TokenStore]) -> None:
         """Load what the settings name; no connection is opened.
 
         Raises:
             SettingsError: A transport of the application's own cannot be loaded.
         """
         self._settings = settings
+        self._store_of = store_of
+        self._tokens: dict[tuple[int, str], Tokens] = {}
         self.names = settings.relay_names
         self._own = {
             name: self._found(name, SMTP if name != DEFAULT else settings.transport.default)
@@ -68,7 +75,14 @@ class Relays:
 
     def options(self, name: str = DEFAULT) -> RelayOptions:
         """Return what the transport must know of a relay."""
-        return relay_options(self._settings.relay(name))
+        smtp = self._settings.relay(name)
+        tokens = self._tokens_of(name, smtp) if smtp.oauth_token_url else None
+        return replace(relay_options(smtp), tokens=tokens)
+
+    def _tokens_of(self, name: str, smtp: Smtp) -> Tokens:
+        # One for all connections of a process; a fork must not take over a lock that is held.
+        made = Tokens(grant_of(smtp), self._store_of(name))
+        return self._tokens.setdefault((os.getpid(), name), made)
 
     def _found(self, name: str, otherwise: str) -> OwnTransport | None:
         key = f"transport.{name}"
@@ -94,5 +108,28 @@ def relay_options(smtp: Smtp) -> RelayOptions:
         content_timeout_s=smtp.content_timeout_s,
         connections=smtp.connections,
         messages_per_connection=smtp.messages_per_connection,
+        window=smtp.window,
         idle_s=smtp.idle_s,
     )
+
+
+def grant_of(smtp: Smtp) -> Grant:
+    """Return what tokens of a relay are given out for."""
+    return Grant(
+        url=smtp.oauth_token_url,
+        client_id=smtp.oauth_client_id,
+        client_secret=smtp.oauth_client_secret,
+        refresh_token=smtp.oauth_refresh_token,
+        scope=smtp.oauth_scope,
+        ca_file=str(smtp.ca_file or ""),
+        timeout_s=smtp.connect_timeout_s,
+    )
+
+
+def own_keys(relay: str, advice: str) -> str:
+    """Return advice with the keys of the relay that it is about.
+
+    >>> own_keys("bulk", "check smtp.host")
+    'check relays.bulk.host'
+    """
+    return advice if relay == DEFAULT else advice.replace("smtp.", f"relays.{relay}.")

@@ -6,7 +6,7 @@ from envoi.assembly import Parts
 from envoi.cli.findings import Finding, Level
 from envoi.cli.presence import SWITCH, how_to_switch_on
 from envoi.errors import SettingsError
-from envoi.relays import DEFAULT
+from envoi.relays import DEFAULT, own_keys
 from envoi.transport.courier import CourierCarrier
 from envoi.transport.custom import OwnTransport
 from envoi.transport.diagnose import walk_relay
@@ -57,7 +57,7 @@ def _walked(parts: Parts, name: str, about: str) -> Iterator[Finding]:
         level = Level.OK if step.is_ok else Level.WRONG
         if step.is_ok and step.advice:
             level = Level.WARNING
-        yield Finding(level, about, f"{step.name}: {step.said}", step.advice)
+        yield Finding(level, about, f"{step.name}: {step.said}", own_keys(name, step.advice))
 
 
 def _of_own_transport(parts: Parts, own: OwnTransport, name: str) -> Finding:

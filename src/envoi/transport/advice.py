@@ -22,6 +22,9 @@ _AUTH_ADVICE = {
     "5.7.9": "the account wants an app password or another mechanism: see smtp.auth",
     "5.7.11": "the relay takes passwords over TLS only: set smtp.tls",
 }
+_ABOUT_TOKENS = (
+    "check smtp.username and smtp.oauth_scope, and that this client may send for the mailbox"
+)
 
 
 class TroubleError(Exception):
@@ -128,7 +131,9 @@ def _about_certificate(host: str, err: ssl.SSLCertVerificationError) -> tuple[st
     )
 
 
-def auth_trouble(code: int, text: str, *, is_secure: bool = False) -> TroubleError:
+def auth_trouble(
+    code: int, text: str, *, is_secure: bool = False, by_token: bool = False
+) -> TroubleError:
     """Return why signing in failed; `text` must be scrubbed already."""
     said = f"{code} {text}".rstrip()
     # RFC 4954 6: 454 is a temporary authentication failure; other 4xx and a 421 are no verdict
@@ -137,7 +142,7 @@ def auth_trouble(code: int, text: str, *, is_secure: bool = False) -> TroubleErr
         return trouble(Stage.AUTH, f"the relay could not check the sign-in: {said}")
     advice = next(
         (advice for mark, advice in _AUTH_ADVICE.items() if mark in text.lower()),
-        _advice_by_code(code, is_secure=is_secure),
+        _ABOUT_TOKENS if by_token else _advice_by_code(code, is_secure=is_secure),
     )
     return trouble(
         Stage.AUTH, f"the relay refused the sign-in: {said}", advice, needs_operator=True

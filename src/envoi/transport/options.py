@@ -26,6 +26,22 @@ class NoSecret:
         return ""
 
 
+class TokenSource(Protocol):
+    """What gives out tokens to sign in with; shared by all connections, called from threads."""
+
+    def take(self) -> str:
+        """Return a token; raises `TroubleError` where none is given out."""
+        ...
+
+    def accepted(self, text: str) -> None:
+        """Note that the relay has taken this token."""
+        ...
+
+    def refused(self, text: str) -> bool:
+        """Forget this token, which the relay refused; whether another one may do better."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayOptions:
     """One relay and how to speak to it.
@@ -35,6 +51,7 @@ class RelayOptions:
         port: 25 and 587 begin in clear, 465 is TLS from the first byte.
         username: Whom to sign in as; empty: not at all.
         password: Its secret.
+        tokens: Signs in by token instead of a password; None: there are none.
         tls: `tls` from the first byte, `starttls` demanded, `none` in clear.
         ca_file: PEM file of the only authorities to trust; empty: the system's, or those of the
             environment's SSL_CERT_FILE.
@@ -58,6 +75,7 @@ class RelayOptions:
     port: int
     username: str = ""
     password: Secret = field(default_factory=NoSecret, repr=False)
+    tokens: TokenSource | None = field(default=None, repr=False)
     tls: Tls = "starttls"
     ca_file: str = ""
     verify: bool = True

@@ -26,6 +26,10 @@ _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 # RFC 3463 2: class, subject and detail.
 _ENHANCED = re.compile(rb"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9.])")
 _MASK = "***"
+# Tokens that a scrubber remembers, each in two forms, alone and within its sign-in.
+_MAX_LEARNED = 32
+# No shorter part of a secret is told from a word; quotes and their like enclose one.
+_LONG_WORD = re.compile(r"[^\s\"'`<>(),;:]{16,}")
 
 
 class GarbledReplyError(ValueError):
@@ -149,12 +153,20 @@ class Scrubber:
     def __init__(self, *secrets: str) -> None:
         """Prepare the forms in which a relay could echo the secrets."""
         forms = {form for secret in secrets if secret for form in _forms(secret)}
+        self._learned: list[str] = []
         # The longest first, or a part would be masked and the rest left standing.
         self._forms = sorted(forms, key=len, reverse=True)
 
     def __repr__(self) -> str:
         """Return nothing of the secrets."""
         return f"{type(self).__name__}({_MASK})"
+
+    def learn(self, *secrets: str) -> None:
+        """Take in secrets that came up later, such as tokens; the latest are remembered."""
+        own = [form for form in self._forms if form not in self._learned]
+        found = {form: None for secret in secrets if secret for form in _forms(secret)}
+        self._learned = list({**dict.fromkeys(self._learned), **found})[-_MAX_LEARNED:]
+        self._forms = sorted({*own, *self._learned}, key=len, reverse=True)
 
     def text(self, answer: Answer) -> str:
         """Return the reply's text on one line, scrubbed, escaped and cut."""
@@ -169,7 +181,11 @@ class Scrubber:
         """Return the text with every secret masked."""
         for form in self._forms:
             text = text.replace(form, _MASK)
-        return text
+        # A relay may show a part of a long secret only: a token has a thousand characters.
+        return _LONG_WORD.sub(self._without_part, text)
+
+    def _without_part(self, match: re.Match[str]) -> str:
+        return _MASK if any(match[0] in form for form in self._forms) else match[0]
 
 
 def _check_length(count: int) -> None:
