@@ -350,13 +350,12 @@ ROWS = (
     Row(id="P1e", title="stale claims with the shipped lease", run=stale_claims, limit_s=150),
     Row(
         id="P2", title="kill -9 while mail is handed over", run=killed_while_storing,
-        is_quick=True,
     ),
     Row(
         id="P3", title="kill -9 of all workers, again and again", run=random_kills, is_quick=True,
         limit_s=420,
     ),
-    Row(id="P4", title="SIGTERM; with a hung relay; twice", run=stopped_gently, is_quick=True),
+    Row(id="P4", title="SIGTERM; with a hung relay; twice", run=stopped_gently),
     Row(id="P5", title="frozen longer than the lease, then back", run=frozen_longer_than_its_lease),
     Row(id="P6", title="eight workers, one queue", run=many_workers, limit_s=180),
     Row(id="P7", title="the worker thread of an application dies", run=thread_that_dies),

@@ -334,7 +334,6 @@ ROWS = (
     Row(id="R4", title="EHLO refused, unknown, endless", run=rude_hellos),
     Row(
         id="R5", title="MAIL and RCPT refused, per recipient", run=refusals_side_by_side,
-        is_quick=True,
     ),
     Row(id="R6", title="all recipients refused; too many", run=nobody_wanted),
     Row(id="R7", title="DATA refused, cut at 354, cut inside", run=trouble_at_data),
@@ -346,7 +345,7 @@ ROWS = (
     Row(id="R10", title="250 later than we wait", run=late_answer),
     Row(id="R11", title="kept, then 451 or 421", run=kept_and_refused),
     Row(id="R12", title="250, then gone; idle and dead", run=hung_up_behind_250),
-    Row(id="R13", title="one reply too many", run=replies_out_of_step, is_quick=True),
+    Row(id="R13", title="one reply too many", run=replies_out_of_step),
     Row(id="R14", title="250, and thrown away", run=lying_relay),
     Row(id="V1", title="no 8BITMIME, no SMTPUTF8, small SIZE", run=small_relay),
 )  # fmt: skip

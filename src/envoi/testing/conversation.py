@@ -133,7 +133,7 @@ class Conversation:
             "220 2.0.0 ready", *(("250-injected", "250 AUTH LOGIN") if is_injected else ())
         )
         if self._fault is Fault.TLS_ABORT:
-            self._wire.read_line()  # the beginning of the client's hello
+            self._wire.swallow()  # the beginning of the client's hello
             self._wire.hang_up()
         self._secure()
 

@@ -114,6 +114,12 @@ class Wire:
             self._ledger.note_violation("a command that ends with a bare LF")
         return line.removesuffix(b"\r")
 
+    def swallow(self) -> None:
+        """Take in whatever comes next and make nothing of it."""
+        if not self._received:
+            self._receive()
+        self._received = b""
+
     def read_content(self, *, is_cut: bool) -> bytes:
         """Return a content as it came, up to its final dot; or hang up in the middle."""
         # The CRLF before the first line is the one that ended DATA.
