@@ -76,7 +76,10 @@ class _Handler:
             number = self._count
         content = envelope.content if isinstance(envelope.content, bytes) else b""
         recipient = str(envelope.rcpt_tos[0]).replace("/", "_")
-        (self._folder / f"{number:04d}-{recipient}.eml").write_bytes(content)
+        # Who looks into the folder meanwhile sees all of a mail or nothing.
+        path = self._folder / f"{number:04d}-{recipient}"
+        path.write_bytes(content)
+        path.rename(path.with_name(f"{path.name}.eml"))
         return f"250 2.0.0 Ok: queued as {number:04X}"
 
 

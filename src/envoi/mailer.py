@@ -7,8 +7,8 @@ caller's transaction, because an application's own action must not fail on accou
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -24,40 +24,20 @@ from envoi.core.kind import Kind, Plain, mask_facts
 from envoi.core.links import lost_links
 from envoi.core.problem import Problem
 from envoi.core.ready import READY_KIND, ReadyMail
-from envoi.errors import EventError, NotStoredError, OutboxUnavailableError
+from envoi.errors import EventError
 from envoi.fleet import Fleet
+from envoi.handover import Handover, Offer
 from envoi.incidents import Incidents
 from envoi.journal import Fact
 from envoi.outbox.store import Outbox
-from envoi.outbox.tx import CallerTx
 from envoi.receipt import Receipt, Stored
 from envoi.reportform import Reported
 from envoi.reporting import WAIT_S, Doors, Reporting
-from envoi.seams import Carrier, Tx
+from envoi.seams import Carrier
 from envoi.settings import Settings, load
 from envoi.walk import Walk
-from envoi.walked import Walked, report
 
 __all__ = ["Mailer", "Receipt", "Stored"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Offer:
-    """Something handed over.
-
-    Args:
-        store: Steps 3 to 8 within a transaction.
-        form: Its JSON form for the spool, secrets in clear.
-        kind: Kind, for the journal.
-        shown: The facts for the journal, secrets masked.
-        key: Idempotency key, for the journal.
-    """
-
-    store: Callable[[Tx], Walked]
-    form: Mapping[str, Mapping[str, Plain]]
-    kind: str
-    shown: str
-    key: str
 
 
 class Mailer:
@@ -73,10 +53,11 @@ class Mailer:
         self.walk = Walk(parts)
         self._incidents = Incidents(parts, self.walk.store)
         links = BrokenLinks(parts, self.walk.store)
-        self._reporting = Reporting(
-            parts, Doors(notify=self.notify, spool=self._spool, links=links)
-        )
         self._background = Background(self.make_worker, self._crashed)
+        self._handover = Handover(parts, self._background.nudge)
+        self._reporting = Reporting(
+            parts, Doors(notify=self.notify, spool=self._handover.spool, links=links)
+        )
 
     @classmethod
     def from_file(cls, path: str | Path | None = None) -> "Mailer":
@@ -117,18 +98,31 @@ class Mailer:
             EventError: The event does not fit its kind; lists every problem.
             NotStoredError: Only with `strict`.
         """
-        kind = self.parts.catalogue.kind(event.kind)
-        self._refuse_misfits(kind, event)
-        given, event = event, cleaned(event, kind)
-        self._tell_of_lost_links(kind, given, event)
-        offer = _Offer(
-            store=partial(self._incidents.store, kind, event),
-            form={"event": forms.event_form(event)},
-            kind=kind.name,
-            shown=str(mask_facts(kind, event.facts)),
-            key=event.key,
-        )
-        return self._hand_over(offer, tx, strict=strict)
+        return self._handover.take(self._event_offer(event), tx, strict=strict)
+
+    def notify_many(
+        self, events: Iterable[Event], tx: object = None, *, strict: bool = False
+    ) -> tuple[Receipt, ...]:
+        """Say what happened, many times: a hundred events share one transaction and one sync.
+
+        Each event is stored wholly or not at all, and none on account of another.
+
+        Args:
+            events: The events; all are checked before any is stored.
+            tx: The caller's transaction, as in `notify`; None: transactions of our own.
+            strict: Raise at the first event that cannot be stored; the others of its hundred
+                are not stored either. Default False: its receipt says so.
+
+        Returns:
+            A receipt per event, in their order.
+
+        Raises:
+            UnknownKindError: No such kind; nothing is stored.
+            EventError: An event does not fit its kind; nothing is stored.
+            NotStoredError: Only with `strict`.
+        """
+        offers = [self._event_offer(event) for event in events]
+        return self._handover.take_many(offers, tx, strict=strict)
 
     def send(self, mail: ReadyMail, tx: object = None, *, strict: bool = False) -> Receipt:
         """Hand over a ready-made mail; `tx` and `strict` as in `notify`.
@@ -137,16 +131,19 @@ class Mailer:
             InputError: The mail does not fit; lists every problem.
             NotStoredError: Only with `strict`.
         """
-        mail = forms.checked_mail(mail)
-        self._refuse_application(mail.application)
-        offer = _Offer(
-            store=partial(self.walk.store_ready, mail),
-            form={"mail": forms.mail_form(mail)},
-            kind=READY_KIND,
-            shown=repr(mail.shown_subject),
-            key=mail.key,
-        )
-        return self._hand_over(offer, tx, strict=strict)
+        return self._handover.take(self._mail_offer(mail), tx, strict=strict)
+
+    def send_many(
+        self, mails: Iterable[ReadyMail], tx: object = None, *, strict: bool = False
+    ) -> tuple[Receipt, ...]:
+        """Hand over many ready-made mails; `tx`, `strict` and receipts as in `notify_many`.
+
+        Raises:
+            InputError: A mail does not fit; nothing is stored.
+            NotStoredError: Only with `strict`.
+        """
+        offers = [self._mail_offer(mail) for mail in mails]
+        return self._handover.take_many(offers, tx, strict=strict)
 
     def report(
         self,
@@ -165,7 +162,7 @@ class Mailer:
             application: Whose error.
             release: Version of the application; may be empty.
             wait_s: How long this may take, in seconds; what is not stored by then is stored
-                behind the caller's back, and the receipt says so. Default 0.02.
+                behind the caller's back, and the receipt says so. Default 0.01.
         """
         return self._reporting.report(error, request, (application, release), wait_s)
 
@@ -249,6 +246,30 @@ class Mailer:
         because = f"{type(err).__name__}: {err}"
         self.parts.journal.note(Fact.WORKER_BROKEN, worker="in-process", because=because)
 
+    def _event_offer(self, event: Event) -> Offer:
+        kind = self.parts.catalogue.kind(event.kind)
+        self._refuse_misfits(kind, event)
+        clean = cleaned(event, kind)
+        self._tell_of_lost_links(kind, event, clean)
+        return Offer(
+            store=partial(self._incidents.store, kind, clean),
+            form=lambda: {"event": forms.event_form(clean)},
+            kind=kind.name,
+            shown=lambda: str(mask_facts(kind, clean.facts)),
+            key=clean.key,
+        )
+
+    def _mail_offer(self, mail: ReadyMail) -> Offer:
+        clean = forms.checked_mail(mail)
+        self._refuse_application(clean.application)
+        return Offer(
+            store=partial(self.walk.store_ready, clean),
+            form=lambda: {"mail": forms.mail_form(clean)},
+            kind=READY_KIND,
+            shown=lambda: repr(clean.shown_subject),
+            key=clean.key,
+        )
+
     def _tell_of_lost_links(self, kind: Kind, given: Event, event: Event) -> None:
         # By the name alone: what a link holds may be secret.
         base_url = self.parts.settings.applications[event.application].base_url
@@ -271,113 +292,3 @@ class Mailer:
             expected = f"one of {', '.join(known)}"
             problem = Problem(where="application", expected=expected, got=name, hint=hint)
             raise EventError(str(problem))
-
-    def _hand_over(self, offer: _Offer, tx: object, *, strict: bool) -> Receipt:
-        # A wrong `tx` is a programmer's error and raises here, before anything is tried.
-        caller = self.parts.outbox.join(tx) if tx is not None else None
-        try:
-            if caller is None:
-                return self._store_alone(offer, may_spool=not strict)
-            return self._store_within(offer, caller, may_spool=not strict)
-        except Exception as err:
-            # The one place that catches everything: whatever it was (routing, directory,
-            # template, database), the application's own action goes on.
-            if strict:
-                raise NotStoredError(f"{offer.kind}: {err}") from err
-            return self._not_stored(offer, err)
-
-    def _store_alone(self, offer: _Offer, *, may_spool: bool) -> Receipt:
-        try:
-            with self.parts.outbox.transaction() as tx:
-                walked = offer.store(tx)
-        except OutboxUnavailableError as err:
-            if not may_spool:
-                raise
-            return self._spool(offer.form, offer.kind, err)
-        self._tell_of(offer, walked)
-        return _receipt(walked)
-
-    def _store_within(self, offer: _Offer, caller: CallerTx, *, may_spool: bool) -> Receipt:
-        if not self._is_ours(caller):
-            return self._store_after(offer, caller, may_spool=may_spool)
-        with caller.savepoint():
-            walked = offer.store(caller)
-        caller.after_commit(partial(self._tell_of, offer, walked))
-        return _receipt(walked)
-
-    def _is_ours(self, caller: CallerTx) -> bool:
-        try:
-            return caller.is_our_database(self.parts.outbox.database_id())
-        except OutboxUnavailableError:
-            return False  # then the spool takes it after the commit
-
-    def _store_after(self, offer: _Offer, caller: CallerTx, *, may_spool: bool) -> Receipt:
-        if not caller.is_in_transaction:
-            return self._store_alone(offer, may_spool=may_spool)
-        caller.after_commit(partial(self._store_late, offer))
-        because = "the outbox is another database; stored right after your commit"
-        return Receipt(stored=Stored.AFTER_COMMIT, because=because)
-
-    def _store_late(self, offer: _Offer) -> None:
-        # Runs inside the caller's commit: an error here would look like a failed commit.
-        try:
-            self._store_alone(offer, may_spool=True)
-        except Exception as err:  # noqa: BLE001 # see above
-            self._not_stored(offer, err)
-
-    def _spool(
-        self, form: Mapping[str, Mapping[str, Plain]], kind: str, because: object
-    ) -> Receipt:
-        path = self.parts.spool.keep(_dated(form, self.parts.clock()))
-        self.parts.journal.note(Fact.EVENT_SPOOLED, kind=kind, path=path, because=because)
-        self._background.nudge()
-        return Receipt(stored=Stored.SPOOLED, because=str(because))
-
-    def _not_stored(self, offer: _Offer, err: Exception) -> Receipt:
-        because = f"{type(err).__name__}: {err}"
-        self.parts.journal.note(
-            Fact.EVENT_NOT_STORED, kind=offer.kind, because=because, facts=offer.shown
-        )
-        return Receipt(stored=Stored.NOT_STORED, because=because)
-
-    def _tell_of(self, offer: _Offer, walked: Walked) -> None:
-        if not walked.event_id:
-            return  # one more of an incident: it is counted there, and a storm fills no log
-        fact = Fact.EVENT_STORED if walked.is_new else Fact.EVENT_REPEATED
-        self.parts.journal.note(
-            fact,
-            event=walked.event_id,
-            kind=offer.kind,
-            deliveries=walked.deliveries,
-            key=offer.key,
-        )
-        report(self.parts.journal, walked.mails, walked.undetermined)
-        if walked.mails or walked.is_routing:
-            self.parts.outbox.ring()
-        elif walked.is_new:
-            self.parts.journal.note(
-                Fact.EVENT_UNHEARD,
-                event=walked.event_id,
-                kind=offer.kind,
-                because=walked.because or "everybody considered was skipped",
-            )
-        self._background.nudge()
-
-
-def _receipt(walked: Walked) -> Receipt:
-    stored = Stored.ROUTING if walked.is_routing else Stored.STORED
-    return Receipt(
-        stored=stored if walked.is_new else Stored.REPEATED,
-        event_id=walked.event_id,
-        deliveries=walked.deliveries,
-        skipped=len(walked.skipped),
-        because=walked.because,
-    )
-
-
-def _dated(form: Mapping[str, Mapping[str, Plain]], now_ms: int) -> dict[str, Plain]:
-    # A reset link's lifetime counts from now, however long the file lies there.
-    return {
-        what: {**table, "occurred_at_ms": table["occurred_at_ms"] or now_ms}
-        for what, table in form.items()
-    }

@@ -9,6 +9,7 @@ be taken back. Every pattern takes time in proportion to the text.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from envoi.core.kind import MASK
 
@@ -120,7 +121,9 @@ class Scrubber:
         >>> Scrubber().source("connect(user, password='hunter2', token=token_of(user))")
         'connect(user, password=********, token=token_of(user))'
         """
-        return _masked(self._formless(line), _LITERAL)
+        if any(value in line for value in self._known):
+            return _masked(self._formless(line), _LITERAL)
+        return _source_of(line)
 
     def value(self, name: str, text: str) -> str:
         """Return what is shown of something that has a name.
@@ -133,11 +136,21 @@ class Scrubber:
     def _formless(self, text: str) -> str:
         for value in self._known:
             text = text.replace(value, MASK)
-        text = _PEM.sub(lambda found: f"-----BEGIN {found['what']}----- {MASK}", text)
-        text = _USERINFO.sub(lambda found: f"{found['scheme']}{MASK}@", text)
-        for form in _FORMS:
-            text = form.sub(MASK, text)
-        return _DIGITS.sub(_card, text)
+        return _without_forms(text)
+
+
+# The same lines fail again and again, and each takes ten patterns.
+@lru_cache(maxsize=10_000)
+def _source_of(line: str) -> str:
+    return _masked(_without_forms(line), _LITERAL)
+
+
+def _without_forms(text: str) -> str:
+    text = _PEM.sub(lambda found: f"-----BEGIN {found['what']}----- {MASK}", text)
+    text = _USERINFO.sub(lambda found: f"{found['scheme']}{MASK}@", text)
+    for form in _FORMS:
+        text = form.sub(MASK, text)
+    return _DIGITS.sub(_card, text)
 
 
 def _masked(text: str, value: re.Pattern[str]) -> str:

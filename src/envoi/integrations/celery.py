@@ -59,8 +59,8 @@ def report_failures(mailer: Mailer, *, release: str = "") -> Callable[[], None]:
 
 
 def _arguments(args: object, kwargs: object) -> Iterator[tuple[str, str]]:
-    if args:
-        yield "args", portrait(args)
+    if isinstance(args, list | tuple) and args:
+        yield "args", portrait(list(cast("tuple[object, ...]", args)))
     if isinstance(kwargs, dict):
         for name, value in cast("Mapping[str, object]", kwargs).items():
             yield name, value if isinstance(value, str) else portrait(value)
