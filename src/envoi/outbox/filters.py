@@ -51,15 +51,23 @@ class Page:
     before_id: int = 0
 
 
-def condition(dialect: str, query: Query) -> tuple[str, dict[str, object]]:
-    """Return the condition on `d` (delivery) and `m` (message), with its parameters."""
+def condition(
+    dialect: str, query: Query, of_message: str = "m.{}"
+) -> tuple[str, dict[str, object]]:
+    """Return the condition on `d` (delivery) and its message, with its parameters.
+
+    Args:
+        dialect: `sqlite` or `postgresql`.
+        query: Which deliveries are meant.
+        of_message: How a column of the message is written; as of a table `m` that is joined.
+    """
     wanted: dict[str, tuple[str, object]] = {
-        "kind": ("m.kind = :kind", query.kind),
+        "kind": (f"{of_message.format('kind')} = :kind", query.kind),
         "address": ("lower(d.address) IN (:address, :address_low)", query.address),
         "event_id": ("d.event_id = :event_id", query.event_id),
         "transport": ("d.transport = :transport", query.transport),
         "application": ("d.application = :application", query.application),
-        "since_ms": ("m.date_ms >= :since_ms", query.since_ms),
+        "since_ms": (f"{of_message.format('date_ms')} >= :since_ms", query.since_ms),
     }
     parts = [part for part, value in wanted.values() if value]
     params: dict[str, object] = {name: value for name, (_, value) in wanted.items() if value}

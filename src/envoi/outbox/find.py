@@ -1,18 +1,33 @@
 """This room answers: what is where, why, and how much of it. It only reads."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from envoi.core.delivery import Delivery, State
+from envoi.core.delivery import Delivery
 from envoi.core.message import Message
 from envoi.errors import NotFoundError
 from envoi.outbox import records
 from envoi.outbox import statements as st
 from envoi.outbox.claim import messages
-from envoi.outbox.filters import MAX_LIMIT, Page, Query, condition
+from envoi.outbox.counting import Stats, stats
+from envoi.outbox.filters import MAX_LIMIT, Page, Query
+from envoi.outbox.paging import page_ids
 from envoi.outbox.tombstone import why_missing
 from envoi.seams import Row, Tx
+
+__all__ = [
+    "MAX_TOLD_CHARS",
+    "Attempt",
+    "Listed",
+    "Shown",
+    "Stats",
+    "Waiting",
+    "deliveries",
+    "message",
+    "show",
+    "stats",
+    "waiting",
+]
 
 # As much as a line of the journal shows; a text may be 25 MB, and 200 of them are read at once.
 MAX_TOLD_CHARS = 2_000
@@ -91,36 +106,6 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stats:
-    """How much of what; the counts add up to all deliveries there are.
-
-    Args:
-        counts: Deliveries by transport and state.
-        oldest_due_ms: Due time of the queued delivery that waits longest; 0 when none is due.
-        events: Events in the outbox.
-        events_to_route: Events whose recipients are still to be found.
-    """
-
-    counts: Mapping[tuple[str, State], int]
-    oldest_due_ms: int
-    events: int
-    events_to_route: int
-
-    @property
-    def by_state(self) -> dict[State, int]:
-        """Deliveries by state, every state named."""
-        return {
-            state: sum(count for (_, found), count in self.counts.items() if found is state)
-            for state in State
-        }
-
-    @property
-    def total(self) -> int:
-        """All deliveries."""
-        return sum(self.counts.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """A delivery that waits for a relay in trouble.
 
@@ -140,13 +125,13 @@ class Waiting:
 def deliveries(tx: Tx, query: Query, page: Page | None = None) -> tuple[Listed, ...]:
     """Return the deliveries that are meant, newest first."""
     page = page or Page()
-    where, params = condition(tx.dialect, query)
-    if page.before_id:
-        where += " AND d.id < :before_id"
-        params["before_id"] = page.before_id
-    params |= {"limit": max(0, min(page.limit, MAX_LIMIT)), "offset": max(0, page.offset)}
+    limit, offset = max(0, min(page.limit, MAX_LIMIT)), max(0, page.offset)
+    ids = page_ids(tx, query, page.before_id, limit + offset)[offset:]
+    if not ids:
+        return ()
     rows = tx.execute(
-        f"{_LISTED} WHERE {where} ORDER BY d.id DESC LIMIT :limit OFFSET :offset", params
+        f"{_LISTED} WHERE d.id IN ({st.sql(tx.dialect).ids()}) ORDER BY d.id DESC",
+        {"rows": records.packed_ids(ids)},
     )
     return tuple(_listed(row) for row in rows)
 
@@ -184,31 +169,6 @@ def message(tx: Tx, message_id: int) -> Message:
     if message_id not in found:
         raise NotFoundError(f"message {message_id}: expected a row of the outbox, found none")
     return found[message_id].message
-
-
-def stats(tx: Tx, now_ms: int) -> Stats:
-    """Count."""
-    counts = tx.execute(
-        "SELECT transport, state, COUNT(*) FROM envoi_delivery GROUP BY transport, state", {}
-    )
-    oldest = tx.execute(
-        """SELECT MIN(due_at_ms) FROM envoi_delivery
-        WHERE state IN ('queued', 'uncertain') AND due_at_ms <= :now_ms""",
-        {"now_ms": now_ms},
-    )
-    events = dict(
-        cast("Sequence[tuple[str, int]]", [
-            tuple(row) for row in tx.execute(
-                "SELECT state, COUNT(*) FROM envoi_event GROUP BY state", {}
-            )
-        ])
-    )  # fmt: skip
-    return Stats(
-        counts={(str(t), State(str(state))): cast("int", count) for t, state, count in counts},
-        oldest_due_ms=cast("int", oldest[0][0] or 0),
-        events=sum(events.values()),
-        events_to_route=events.get("to_route", 0),
-    )
 
 
 def waiting(

@@ -27,8 +27,8 @@ from envoi.seams import Tx
 # All of a relay's mail together; no domain is called so.
 WHOLE = ""
 UNLIMITED = 1_000_000
-# How often one claim asks again because what it got was put off; then other work has its turn.
-MOST_ROUNDS = 25
+# So many are put off by one claim; then other work has its turn.
+MOST_PUT_OFF = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def claim(tx: Tx, order: ClaimOrder, rates: Rates, now_ms: int, patience: Patien
     claiming.take_back(tx, now_ms, patience, order.lease_ms)
     gate = _Gate(tx, order.relay or order.transport, rates, now_ms)
     kept: list[Claim] = []
-    for _ in range(MOST_ROUNDS):
+    while gate.late < MOST_PUT_OFF:
         left = min(order.limit - len(kept), gate.left)
         if left <= 0:
             return gate.end(kept, 0 if len(kept) == order.limit else gate.next_ms)
@@ -94,6 +94,7 @@ class _Gate:
         self._now_ms = now_ms
         self._lines: dict[str, Line] = {}
         self._now_us = 0
+        self.late = 0
         self._lock([WHOLE])
 
     @property
@@ -121,6 +122,7 @@ class _Gate:
                 late.setdefault(domain_of(one), []).append(one)
         for domain, waiting in late.items():
             self._put_off(domain, waiting)
+        self.late += len(claims) - len(passed)
         if self._rates.relay:
             self._spend(WHOLE, len(passed))
         return passed
