@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from envoi.core.delivery import Delivery, Move, Patience
 from envoi.core.event import Event
@@ -27,6 +28,7 @@ from envoi.outbox.filters import Query
 from envoi.outbox.join import Joiner
 from envoi.outbox.put import StoredEvent
 from envoi.outbox.route import EventClaim
+from envoi.outbox.together import Together
 from envoi.outbox.tx import DATABASE_ID, CallerTx
 from envoi.seams import Tx
 
@@ -39,6 +41,8 @@ __all__ = [
     "StoredEvent",
     "open_outbox",
 ]
+
+_Result = TypeVar("_Result")
 
 # An event that cannot be routed now is tried again after this.
 PUT_OFF_MS = 60_000
@@ -59,6 +63,7 @@ class Outbox:
         """Take the database; nothing is opened yet."""
         self.database = database
         self.bell = Bell(database)
+        self._together = Together(self.transaction)
         self._joiner = Joiner(database.schema, journal or Journal(), database.busy_timeout_ms)
         self._patience = patience or Patience()
         self._identity = ""
@@ -70,6 +75,20 @@ class Outbox:
             is_synced: Whether its commit must survive a power cut; the worker's marks need not.
         """
         return self.database.write(is_synced=is_synced)
+
+    def store_together(self, work: Callable[[Tx], _Result]) -> _Result:
+        """Do some work in a transaction of our own, shared with other threads' where that pays.
+
+        Args:
+            work: Undone if it raises; may run in another thread.
+
+        Raises:
+            OutboxUnavailableError: The transaction failed; nothing of it is stored.
+        """
+        if self.database.dialect == "sqlite":
+            return self._together.store(work)
+        with self.transaction() as tx:
+            return work(tx)
 
     def reading(self) -> AbstractContextManager[DirectTx]:
         """Open a read transaction of our own."""
