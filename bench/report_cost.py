@@ -55,10 +55,10 @@ dump_local_frames = true
 
 def failing(environ: Environ, start_response: Begin) -> Iterable[bytes]:
     """Fail as deep down as an application does; `/well` goes well."""
-    if environ["PATH_INFO"] == "/well":
-        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "0")])
-        return []
-    fall(environ["PATH_INFO"], DEPTH)
+    if environ["PATH_INFO"] != "/well":
+        fall(environ["PATH_INFO"], DEPTH)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "0")])
+    return []
 
 
 def fall(path: str, depth: int, **known: object) -> NoReturn:

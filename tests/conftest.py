@@ -16,7 +16,7 @@ pytest_plugins = ["envoi.testing.fixtures"]
 ENGINES = ("sqlite", "postgresql")
 
 # A program that its tests start as a process of its own; nothing to be collected.
-collect_ignore = ["integrations/django_site.py"]
+collect_ignore = ["integrations/django_errors.py", "integrations/django_site.py"]
 
 # A shell starts what runs in its background without Ctrl-C, and every process started from there
 # inherits that: tests that press it would wait for nothing.
