@@ -3,7 +3,6 @@
 import importlib
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +23,7 @@ from envoi.directory.source import Source
 from envoi.errors import NotFoundError, OutboxError, SettingsError
 from envoi.journal import Fact, Journal
 from envoi.outbox import tokens
+from envoi.outbox.put import fresh_uid
 from envoi.outbox.spool import Spool
 from envoi.outbox.store import Outbox, open_outbox
 from envoi.relays import DEFAULT, Relays
@@ -86,7 +86,7 @@ class Parts:
 
     def fresh_uid(self) -> str:
         """Return 32 hexadecimal digits that nobody has used before."""
-        return uuid.uuid4().hex
+        return fresh_uid(self.clock())
 
     def directory(self, application: str) -> Directory:
         """Return who exists for an application."""

@@ -13,6 +13,7 @@ from envoi.core.people import Address, Mailbox, Person
 from envoi.core.routing import Because, Skipped, Why
 from envoi.errors import OutboxError, OutboxUnavailableError
 from envoi.outbox import explain, open_outbox, put
+from envoi.outbox.put import fresh_uid
 from tests.outbox.samples import (
     ATTACHMENT,
     NOW,
@@ -213,3 +214,11 @@ def test_another_process_sees_what_was_committed(outbox, outbox_url):
 
     assert len(listed(other)) == 1
     other.close()
+
+
+def test_uids_lie_in_the_order_of_their_time_and_no_two_are_equal():
+    uids = [fresh_uid(NOW + number // 2) for number in range(1_000)]
+
+    assert [uid[:12] for uid in uids] == sorted(uid[:12] for uid in uids)
+    assert len(set(uids)) == 1_000
+    assert {len(uid) for uid in uids} == {32}
