@@ -25,6 +25,7 @@ from envoi.errors import (
 from envoi.incidents import Incidents
 from envoi.journal import Fact
 from envoi.limiting import Closer
+from envoi.outbox import ahead
 from envoi.outbox.route import EventClaim
 from envoi.outbox.spool import Spooled
 from envoi.retention import Pruner
@@ -33,6 +34,9 @@ from envoi.walk import Walk
 
 # How often expired mail, unrouted events, the spool and the other workers are looked at.
 CHORES_EVERY_MS = 1_000
+# By how much hosts' clocks may differ. A worker that starts takes what lies further ahead for the
+# work of a wrong clock; one that saw its own clock go back, more.
+START_SLACK_MS, BACK_SLACK_MS = 1_800_000, 60_000
 # So many events are routed in turns: a password reset must not wait for a large audience.
 MAX_ROUTED_AT_ONCE = 4
 # The wait between two tries of a spooled event doubles from a second; ten tries take 8 minutes.
@@ -71,6 +75,7 @@ class Chores:
         self._links = BrokenLinks(parts, walk.store)
         self._routing: deque[tuple[EventClaim, Iterator[None]]] = deque()
         self._has_routed = False
+        self._slack_ms: int | None = START_SLACK_MS
 
     @property
     def next_due_ms(self) -> int:
@@ -87,6 +92,12 @@ class Chores:
         """Whether an event was routed since the last question: its deliveries are due now."""
         routed, self._has_routed = self._has_routed, False
         return routed
+
+    def begin_anew(self) -> None:
+        """Take everything as due, because the clock went back."""
+        self._chores_at_ms = self._pruner.next_due_ms = 0
+        self._intake.begin_anew()
+        self._slack_ms = BACK_SLACK_MS
 
     def keep_up(self, now_ms: int) -> None:
         """Do what is due now."""
@@ -105,6 +116,7 @@ class Chores:
     def _look(self, now_ms: int) -> None:
         self._chores_at_ms = now_ms + CHORES_EVERY_MS
         try:
+            self._set_right(now_ms)
             self._expire(now_ms)
             self._sweeper.look()
             self._has_routed |= self._closer.look(now_ms) | self._overseer.look(now_ms)
@@ -113,6 +125,21 @@ class Chores:
             self._intake.look(now_ms)
         except OutboxError as err:
             self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+
+    def _set_right(self, now_ms: int) -> None:
+        if self._slack_ms is None:
+            return
+        count, found = 0, ahead.BATCH_ROWS
+        while found >= ahead.BATCH_ROWS:
+            with self._parts.outbox.transaction(is_synced=False) as tx:
+                found = ahead.set_right(
+                    tx, now_ms, lease_ms=self._lease_ms, slack_ms=self._slack_ms
+                )
+            count += found
+        self._slack_ms = None
+        if count:
+            self._has_routed = True
+            self._parts.journal.note(Fact.CLOCK_WAS_AHEAD, count=count)
 
     def _expire(self, now_ms: int) -> None:
         count = self._parts.outbox.expire_due(now_ms)
@@ -172,6 +199,9 @@ class NoChores:
     next_due_ms = 2**62
     is_routing = False
 
+    def begin_anew(self) -> None:
+        """Do nothing."""
+
     def keep_up(self, now_ms: int) -> None:
         """Do nothing."""
 
@@ -196,6 +226,10 @@ class Intake:
         self._parts = parts
         self._take_in = take_in
         self._due_at_ms: dict[str, int] = {}
+
+    def begin_anew(self) -> None:
+        """Take every file as due."""
+        self._due_at_ms.clear()
 
     def look(self, now_ms: int) -> None:
         """Take in every file whose time has come.

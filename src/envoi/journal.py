@@ -63,6 +63,8 @@ class Fact(StrEnum):
     WORKER_STOPPED = "worker.stopped"
     WORKER_BROKEN = "worker.broken"
     WORKER_MENDED = "worker.mended"
+    CLOCK_WENT_BACK = "clock.went_back"
+    CLOCK_WAS_AHEAD = "clock.was_ahead"
     ROUTING_BROKEN = "routing.broken"
     SENDER_BROKEN = "sender.broken"
     SQLITE_DEFERRED = "sqlite.deferred"
@@ -146,6 +148,14 @@ _TABLE: dict[Fact, tuple[int, str]] = {
     Fact.WORKER_STOPPED: (logging.INFO, "worker {worker} stopped"),
     Fact.WORKER_BROKEN: (logging.ERROR, "worker {worker}: {because}"),
     Fact.WORKER_MENDED: (logging.WARNING, "worker {worker} goes on"),
+    Fact.CLOCK_WENT_BACK: (
+        logging.WARNING,
+        "worker {worker}: the clock went back by {seconds} s",
+    ),
+    Fact.CLOCK_WAS_AHEAD: (
+        logging.WARNING,
+        "{count} rows were written by a clock that was ahead: what they waited for is due now",
+    ),
     Fact.ROUTING_BROKEN: (logging.ERROR, "event {event} ({kind}) cannot be routed: {because}"),
     Fact.SENDER_BROKEN: (logging.ERROR, "sender left out: {because}"),
     Fact.SQLITE_DEFERRED: (logging.WARNING, "{because}"),

@@ -62,6 +62,11 @@ class Outage:
                 Fact.RELAY_DOWN, relay=self._relay, because=trouble.because, advice=trouble.advice
             )
 
+    def begin_anew(self, now_ms: int) -> None:
+        """Wait as long as before from now on, because the clock went back."""
+        if self._trouble is not None:
+            self.next_due_ms = now_ms + self._wait_ms
+
     def end(self) -> None:
         """Note that a connection works."""
         was_down = self._trouble is not None

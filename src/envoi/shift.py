@@ -93,6 +93,10 @@ class Shift:
         """Look at the others with the next turn."""
         self._look_at_ms = 0
 
+    def begin_anew(self) -> None:
+        """Take everything as due, because the clock went back; our leases may run out."""
+        self._beat_at_ms = self._beaten_at_ms = self._look_at_ms = self._waits_until_ms = 0
+
     def look(self, now_ms: int) -> bool:
         """Take in what the others did, when it is time for that; whether it was."""
         if now_ms < self._look_at_ms:

@@ -42,6 +42,8 @@ from envoi.shift import Post, Shift
 
 # Work that waits is looked for at least this often while the relay is busy with us.
 BUSY_TURN_S = 1.0
+# A clock that goes back by less than this makes everything late by no more than this.
+STEP_BACK_MS = 1_000
 # How long a reply waits at most for those of other connections, to be written down with them.
 GATHER_MS = 2
 # What is said of a delivery that a stopping worker did not begin.
@@ -92,6 +94,7 @@ class Worker:
         self._book = Book(parts.journal, parts.clock, sent_to=str(redirect or ""))
         self._setback = Setback(parts.journal, post.name, self._lease_ms)
         self._look_at_ms = 0
+        self._turned_at_ms = 0
         self._is_woken = Signal()
         self._has_given_up = False
         self._is_over = False
@@ -144,10 +147,10 @@ class Worker:
         if self._setback.is_on:
             self._give_up_late()
             return False
-        # No room with nothing under way: no relay, or one that is in trouble.
-        is_done = self._look_at_ms > 0 or not self._can_claim
-        is_busy = self._book.claims or self._book.verdicts or self._is_woken.is_set()
-        return is_done and not is_busy and not self._chores.is_routing
+        # No room with nothing under way: no relay, or one that is in trouble or paused.
+        is_wanted = self._can_claim and (self._look_at_ms <= 0 or self._is_woken.is_set())
+        is_busy = is_wanted or self._book.claims or self._book.verdicts
+        return not is_busy and not self._chores.is_routing
 
     def look_again(self) -> None:
         """Look for work with the next turn, whenever it would have been."""
@@ -164,6 +167,7 @@ class Worker:
     def turn(self) -> None:
         """Walk steps 10 to 14 once; wait at most until there may be something to do."""
         now_ms = self._parts.clock()
+        self._mind_clock(now_ms)
         self._drop(self._shift.beat(now_ms, self._book.claims.values()))
         self._look_around(now_ms)
         self._chores.keep_up(now_ms)
@@ -174,6 +178,19 @@ class Worker:
         self._hear(self._carrier.turn(self._timeout_s(now_ms)))
         self._gather()
         self._write_down(self._parts.clock())
+
+    def _mind_clock(self, now_ms: int) -> None:
+        # Whatever was to be done at a moment of the old clock is done now: it may be a day ahead.
+        by_ms, self._turned_at_ms = self._turned_at_ms - now_ms, now_ms
+        if by_ms < STEP_BACK_MS:
+            return
+        note = self._parts.journal.note
+        note(Fact.CLOCK_WENT_BACK, worker=self._post.name, seconds=by_ms // 1000)
+        self._look_at_ms, self._again_at_ms = 0, None
+        self._setback.hurry()
+        self._shift.begin_anew()
+        self._outage.begin_anew(now_ms)
+        self._chores.begin_anew()
 
     def _gather(self) -> None:
         # One commit costs as much as ten mails, so the other connections share it. Who is alone
