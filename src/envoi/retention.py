@@ -158,9 +158,9 @@ class Pruner:
             if self._round is not None:
                 self._step(self._round)
         except RefusedError:
-            self._round = None  # the lease was lost: another process goes on
+            self._part_with()  # the lease was lost: another process goes on
         except OutboxError as err:
-            self._round = None
+            self._part_with()
             self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
 
     def sign_off(self) -> None:
@@ -169,7 +169,8 @@ class Pruner:
         Raises:
             OutboxError: It cannot be written; then the lease runs out.
         """
-        unfinished, self._round = self._round, None
+        unfinished = self._round
+        self._part_with()
         if unfinished is not None:
             unfinished.end()
 
@@ -181,9 +182,12 @@ class Pruner:
             self.next_due_ms = now_ms + current.rest_ms
             return
         current.end(now_ms + ROUND_MS)
-        told, self._pruned, self._round = self._pruned, Pruned(), None
-        if told != Pruned():
-            mail = told.mail
+        self._part_with()
+
+    def _part_with(self) -> None:
+        """Have no round any more, and tell what was removed in it."""
+        mail, self._pruned, self._round = self._pruned.mail, Pruned(), None
+        if not mail.is_nothing:
             self._parts.journal.note(
                 Fact.OUTBOX_PRUNED,
                 contents=mail.contents,
