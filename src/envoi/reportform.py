@@ -178,21 +178,22 @@ def _of_raised(where: str, table: Mapping[str, object], depth: int) -> Iterator[
         expected = f"the name of an error, 1 to {MAX_NAME_CHARS} characters"
         yield Problem(where=f"{where}type", expected=expected, got=brief(name))
     yield from _unless(f"{where}message", table, "message", _LINE)
-    frames = table.get("frames")
-    if frames is not None and (not isinstance(frames, list) or len(_items(frames)) > MAX_FRAMES):
+    given = table.get("frames")
+    frames = _items(given)
+    if given is not None and (frames is None or len(frames) > MAX_FRAMES):
         expected = f"a list of at most {MAX_FRAMES} calls, the outermost first"
-        yield Problem(where=f"{where}frames", expected=expected, got=brief(frames))
+        yield Problem(where=f"{where}frames", expected=expected, got=brief(given))
         frames = None
-    for place, frame in enumerate(_items(frames)):
+    for place, frame in enumerate(frames or ()):
         yield from _of_frame(f"{where}frames.{place}", frame)
     cause = table.get("cause")
     if cause is None:
         return
-    if not isinstance(cause, Mapping) or not depth:
+    inner = _table(cause)
+    if inner is None or not depth:
         expected = f"an object with type, message, frames, at most {MAX_CAUSES} in each other"
         yield Problem(where=f"{where}cause", expected=expected, got=brief(cause))
         return
-    inner = cast("Mapping[str, object]", cause)
     yield from _unknown(f"{where}cause.", inner, RAISED_FIELDS)
     yield from _of_raised(f"{where}cause.", inner, depth - 1)
 
@@ -231,7 +232,7 @@ def _of_request(table: Mapping[str, object]) -> Iterator[Problem]:
 def _of_pairs(where: str, given: object) -> Iterator[Problem]:
     if given is None:
         return
-    pairs = cast("Mapping[str, object]", given) if isinstance(given, Mapping) else None
+    pairs = _table(given)
     if pairs is None or len(pairs) > MAX_PAIRS:
         expected = f"an object of at most {MAX_PAIRS} texts by name"
         # What stands in a form may be secret: the refusal says what it is and not what it says.
@@ -264,8 +265,12 @@ def _unknown(where: str, table: Mapping[str, object], known: tuple[str, ...]) ->
             yield Problem(where=f"{where}{name:.80}", expected=expected, got="an unknown field")
 
 
-def _items(value: object) -> list[object]:
-    return cast("list[object]", value) if isinstance(value, list) else []
+def _items(value: object) -> list[object] | None:
+    return cast("list[object]", value) if isinstance(value, list) else None
+
+
+def _table(value: object) -> Mapping[str, object] | None:
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else None
 
 
 def _text(table: Mapping[str, object], name: str) -> str:

@@ -78,7 +78,7 @@ def test_check_of_a_well_outbox_ends_with_0(any_home):
     assert ended.code == 0
     assert ended.json["is_well"] is True
     about = {finding["about"] for finding in ended.json["findings"]}
-    assert about == {"settings", "senders", "kinds", "outbox", "directory", "relay"}
+    assert about == {"settings", "senders", "kinds", "outbox", "directory", "relay", "errors"}
     assert "each rendered in en, de" in json.dumps(ended.json)
 
 

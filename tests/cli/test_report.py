@@ -168,3 +168,32 @@ def test_a_list_that_cannot_be_read_is_told_with_its_line(site):
     assert ended.code != 0
     assert "errors.not_found_list" in ended.err
     assert "line 2 is no regular expression" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("errors", "level", "said"),
+    [
+        ({"to": ["a@b.test"]}, "ok", "mailed to a@b.test"),
+        ({"to": ["a@b.test"], "enabled": False}, "warning", "not mailed to a@b.test: errors.enab"),
+        ({"to": []}, "ok", "nobody is mailed of errors"),
+        ({"to": [], "not_found": True}, "warning", "nobody is mailed of errors"),
+        ({"to": ["a@b.test"], "not_found": True}, "ok", "broken links are mailed too"),
+    ],
+)
+def test_check_says_who_is_told_of_errors_or_why_nobody_is(site, errors, level, said):
+    site.set(errors=errors)
+
+    findings = site.run("check", "--json").json["findings"]
+
+    found = [(one["level"], one["said"]) for one in findings if one["about"] == "errors"]
+    assert found[-1][0] == level
+    assert said in found[-1][1]
+
+
+def test_check_names_the_word_of_a_kallithea_that_is_being_debugged(site, tmp_path):
+    ini = tmp_path / "kallithea.ini"
+    ini.write_text("[DEFAULT]\n[app:main]\nemail_to = a@b.test\nset debug = true\n", "utf-8")
+
+    checked = site.run("--config", str(ini), "check")
+
+    assert "errors are not mailed to a@b.test: debug" in checked.out

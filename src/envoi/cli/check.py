@@ -9,6 +9,7 @@ from envoi.assembly import Parts
 from envoi.cli.call import call_of
 from envoi.cli.db import advice_for, place_of, state_of
 from envoi.cli.directory_findings import of_directory
+from envoi.cli.error_findings import of_errors
 from envoi.cli.exits import ExitCode
 from envoi.cli.findings import Finding, Level
 from envoi.cli.relay_findings import of_relays
@@ -65,6 +66,7 @@ def _findings(parts: Parts, *, is_connecting: bool) -> Iterator[Finding]:
     yield from _of_outbox(parts)
     yield from of_directory(parts)
     yield from of_relays(parts, is_connecting=is_connecting)
+    yield from of_errors(parts.settings)
 
 
 def _of_settings(err: SettingsError) -> Iterator[Finding]:

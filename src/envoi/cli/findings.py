@@ -18,7 +18,7 @@ class Finding:
 
     Args:
         level: How bad.
-        about: Which part: settings, senders, kinds, outbox, directory or relay.
+        about: Which part: settings, senders, kinds, outbox, directory, relay or errors.
         said: What was found.
         advice: What to do; empty when nothing is to be done.
     """
