@@ -11,6 +11,7 @@ from envoi.outbox.broadcasts import PAUSED_BECAUSE
 from envoi.outbox.filters import MAX_LIMIT, Page, Query
 from envoi.outbox.find import Attempt, Listed, Shown, deliveries
 from envoi.outbox.tombstone import why_empty
+from envoi.relays import DEFAULT
 from envoi.seams import Tx
 
 COLUMNS = ("ID", "STATE", "RECIPIENT", "SUBJECT", "KIND", "TRIES", "STORED", "LAST REPLY")
@@ -57,6 +58,7 @@ def form_of(listed: Listed) -> dict[str, object]:
         "refusals": delivery.refusals,
         "last_reply": listed.last_reply or None,
         "worker": listed.worker or None,
+        "relay": listed.relay or None,
         **both("created_at", listed.stored_at_ms),
         **both("content_removed_at", listed.removed_at_ms),
         **both("due_at", delivery.due_at_ms if delivery.state in _WAITING else 0),
@@ -88,9 +90,16 @@ def attempt_form(attempt: Attempt) -> dict[str, object]:
         "outcome": attempt.outcome,
         "reply": attempt.reply or None,
         "sent_to": attempt.sent_to or None,
+        "relay": attempt.relay or None,
         **both("started_at", attempt.started_at_ms),
         **both("ended_at", attempt.ended_at_ms),
     }
+
+
+def _relay_of(listed: Listed) -> str:
+    own = listed.delivery.transport
+    stood_in = listed.relay if listed.relay not in {"", own} else ""
+    return f"{own}, carried by {stood_in}" if stood_in else own
 
 
 def _settled_at_ms(listed: Listed) -> int:
@@ -99,18 +108,25 @@ def _settled_at_ms(listed: Listed) -> int:
     return 0 if is_open else listed.settled_at_ms
 
 
-def show_delivery(screen: Screen, shown: Shown) -> None:
-    """Print a delivery, its attempts and its words, secrets masked."""
+def show_delivery(screen: Screen, shown: Shown, waits: str = "") -> None:
+    """Print a delivery, its attempts and its words, secrets masked.
+
+    Args:
+        screen: Where.
+        shown: What is kept about it.
+        waits: Why it has to wait although nothing is wrong; empty when it need not.
+    """
     listed, message = shown.listed, shown.message
     delivery = listed.delivery
     name = f" ({delivery.name})" if delivery.name else ""
-    held = held_because(shown)
+    because = held_because(shown) or waits
     screen.pairs({
         "delivery": f"{delivery.id}, event {delivery.event_id}, message {delivery.message_id}",
-        "state": f"{delivery.state}: {held}" if held else delivery.state,
+        "state": f"{delivery.state}: {because}" if because else delivery.state,
         "recipient": f"{delivery.address}{name}",
         "because": f"{delivery.because} (sender {delivery.sender})",
         "kind": f"{listed.kind}, class {delivery.mail_class}, application {listed.application}",
+        "relay": _relay_of(listed),
         "from": f"{message.sender.name} <{message.sender.address}>".strip(),
         "subject": message.subject or (REMOVED if listed.removed_at_ms else ""),
         "stored": local(listed.stored_at_ms),
@@ -142,7 +158,16 @@ def show_delivery(screen: Screen, shown: Shown) -> None:
 
 def _went(attempt: Attempt) -> str:
     instead = f"(to {attempt.sent_to}, by guard.redirect) " if attempt.sent_to else ""
-    return f"{instead}{attempt.reply or '-'}"
+    return f"{by_relay(attempt.relay)}{instead}{attempt.reply or '-'}"
+
+
+def by_relay(name: str) -> str:
+    """Return which relay it was, for what stands before a reply; the usual one needs no name.
+
+    >>> by_relay("backup"), by_relay("default")
+    ('by backup: ', '')
+    """
+    return f"by {name}: " if name not in {"", DEFAULT} else ""
 
 
 def words_read(shown: Shown) -> Words:

@@ -8,7 +8,7 @@ import typer
 from envoi.addresses import parse_address
 from envoi.assembly import Parts
 from envoi.cli.call import call_of, known_application
-from envoi.cli.deliveries import every
+from envoi.cli.deliveries import by_relay, every
 from envoi.cli.moments import both, local
 from envoi.cli.rosters import roster_of
 from envoi.cli.screen import Screen
@@ -17,6 +17,7 @@ from envoi.directory.typed import login_key
 from envoi.errors import AddressError, DirectoryError, InputError, NotFoundError
 from envoi.outbox.explain import Chosen, Explained, PassedOver, explain_event, explain_person
 from envoi.outbox.filters import Query
+from envoi.outbox.find import Listed
 from envoi.outbox.tombstone import why_empty, why_missing
 from envoi.seams import Tx
 
@@ -109,24 +110,25 @@ def _spellings(name: str) -> list[str]:
     return list(dict.fromkeys([address, address.lower()]))
 
 
-def _replies(tx: Tx, explained: Explained) -> dict[int, str]:
+def _replies(tx: Tx, explained: Explained) -> dict[int, Listed]:
     rows = every(tx, Query(event_id=explained.event_id))
-    return {listed.delivery.id: listed.last_reply for listed in rows}
+    return {listed.delivery.id: listed for listed in rows}
 
 
-def _replies_of(tx: Tx, chosen: Iterable[Chosen]) -> dict[int, str]:
+def _replies_of(tx: Tx, chosen: Iterable[Chosen]) -> dict[int, Listed]:
     ids = tuple(one.delivery_id for one in chosen)
     if not ids:
         return {}
     rows = every(tx, Query(ids=ids))
-    return {listed.delivery.id: listed.last_reply for listed in rows}
+    return {listed.delivery.id: listed for listed in rows}
 
 
 _COLUMNS = ("PERSON", "ADDRESS", "SENDER", "DECISION", "BECAUSE", "REPLY")
 
 
-def _chosen_row(one: Chosen, replies: dict[int, str]) -> tuple[object, ...]:
-    reply = replies.get(one.delivery_id) or "-"
+def _chosen_row(one: Chosen, replies: dict[int, Listed]) -> tuple[object, ...]:
+    found = replies.get(one.delivery_id)
+    reply = f"{by_relay(found.relay)}{found.last_reply}" if found and found.last_reply else "-"
     return one.name or "-", one.address, one.sender, one.state, one.because, reply
 
 
@@ -134,7 +136,7 @@ def _skipped_row(one: PassedOver) -> tuple[object, ...]:
     return one.name, "-", one.sender, "skipped", one.because, "-"
 
 
-def _show_event(screen: Screen, explained: Explained, replies: dict[int, str]) -> None:
+def _show_event(screen: Screen, explained: Explained, replies: dict[int, Listed]) -> None:
     event = explained.event
     named = "; ".join(f"{role}: {', '.join(names)}" for role, names in event.people.items())
     screen.pairs({
@@ -165,7 +167,7 @@ def _show_event(screen: Screen, explained: Explained, replies: dict[int, str]) -
         )
 
 
-def _event_form(explained: Explained, replies: dict[int, str]) -> dict[str, object]:
+def _event_form(explained: Explained, replies: dict[int, Listed]) -> dict[str, object]:
     event = explained.event
     return {
         "event": {
@@ -191,7 +193,8 @@ def _event_form(explained: Explained, replies: dict[int, str]) -> dict[str, obje
     }
 
 
-def _chosen_form(one: Chosen, replies: dict[int, str]) -> dict[str, object]:
+def _chosen_form(one: Chosen, replies: dict[int, Listed]) -> dict[str, object]:
+    found = replies.get(one.delivery_id)
     return {
         "event": one.event_id,
         "person": one.person,
@@ -203,7 +206,8 @@ def _chosen_form(one: Chosen, replies: dict[int, str]) -> dict[str, object]:
         "delivery": one.delivery_id,
         "address": one.address,
         "state": one.state.value,
-        "last_reply": replies.get(one.delivery_id) or None,
+        "relay": (found.relay or None) if found else None,
+        "last_reply": (found.last_reply or None) if found else None,
     }
 
 

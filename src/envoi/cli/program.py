@@ -34,6 +34,7 @@ from envoi.cli import (
     outbox,
     preview,
     prune,
+    relay,
     report,
     send,
     send_test,
@@ -63,7 +64,7 @@ _EXIT_CODES = "".join(
     ]
 )
 _GROUPS = (init, config, work, check, notify, send, send_test, users, groups, senders, outbox,
-           obj, admin, broadcast, report, incidents, links, explain, preview, prune, kinds,
+           relay, obj, admin, broadcast, report, incidents, links, explain, preview, prune, kinds,
            db)  # fmt: skip
 
 

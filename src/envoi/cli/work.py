@@ -7,7 +7,7 @@ process at once; what was under way is then in doubt and is tried again (DESIGN 
 
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,8 +41,15 @@ Capture = Annotated[
         metavar="FOLDER", help="Put mail into this folder as .eml files instead of sending it."
     ),
 ]
+OnlyRelays = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="Serve this relay alone; repeat for more. Default: all of them."
+    ),
+]
 # Beside the servers of the applications that it delivers for.
 SERVER = "envoi"
+_WAITING = frozenset({State.QUEUED, State.UNCERTAIN})
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -51,10 +58,11 @@ def add_to(app: typer.Typer) -> None:
     app.command("run", epilog=examples("envoi run", "envoi run --capture ./mail"))(run)
     app.command("work", epilog=examples(
         "envoi work", "envoi work --once", "envoi work --once --capture ./mail",
+        "envoi work --relay bulk",
     ))(work)  # fmt: skip
 
 
-def run(ctx: typer.Context, capture: Capture = None) -> None:
+def run(ctx: typer.Context, capture: Capture = None, relay: OnlyRelays = None) -> None:
     """Run Envoi: deliver until Ctrl-C or SIGTERM.
 
     A first run makes the SQLite file; tables of an older version are refused with the command
@@ -62,7 +70,7 @@ def run(ctx: typer.Context, capture: Capture = None) -> None:
     """
     call = call_of(ctx)
     _make_first_outbox(call)
-    _deliver(call, capture, is_once=False, is_server=True)
+    _deliver(call, capture, relay or (), is_once=False, is_server=True)
 
 
 def work(
@@ -71,13 +79,14 @@ def work(
         bool, typer.Option("--once", help="Deliver everything that is due, then end.")
     ] = False,
     capture: Capture = None,
+    relay: OnlyRelays = None,
 ) -> None:
     """Deliver what is in the outbox.
 
     Run as many of these as you like, with PostgreSQL on other machines too.
     With --once the exit code is 1 when the relay could not be used.
     """
-    _deliver(call_of(ctx), capture, is_once=once)
+    _deliver(call_of(ctx), capture, relay or (), is_once=once)
 
 
 @dataclass(slots=True)
@@ -122,7 +131,14 @@ def _make_first_outbox(call: Call) -> None:
             call.screen.note(f"made the outbox {file}")
 
 
-def _deliver(call: Call, capture: Path | None, *, is_once: bool, is_server: bool = False) -> None:
+def _deliver(
+    call: Call,
+    capture: Path | None,
+    relays: Sequence[str],
+    *,
+    is_once: bool,
+    is_server: bool = False,
+) -> None:
     call.log(LogLevel.INFO)
     with call.mailer() as mailer, stopping() as stop:
         for warning in mailer.parts.settings.warnings:
@@ -134,7 +150,7 @@ def _deliver(call: Call, capture: Path | None, *, is_once: bool, is_server: bool
             _make_folder(capture)
             logs.warn(f"nothing is sent: mail goes to the folder {capture}")
         _warn_of_guard(mailer.parts.settings.guard)
-        stop.worker = mailer.make_worker(_carrier(mailer, capture))
+        stop.worker = mailer.make_worker(_carrier(mailer, capture), relays)
         if is_once:
             _run_once(mailer, stop.worker, stop)
         elif is_server:
@@ -201,5 +217,13 @@ def _run_once(mailer: Mailer, worker: Fleet, stop: Stop) -> None:
         worker.drain()
     _tell_held(mailer)
     # Counting what went down and came back would not do: an outage may be older than this call.
-    if mailer.parts.journal.counts().get(Fact.RELAY_DOWN) and trouble(mailer.parts):
+    if mailer.parts.journal.counts().get(Fact.RELAY_DOWN) and _waits_for_a_relay(mailer):
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _waits_for_a_relay(mailer: Mailer) -> bool:
+    # Where another relay stood in, an outage has cost nothing.
+    down = {pause.relay for pause in trouble(mailer.parts)}
+    with mailer.parts.outbox.reading() as tx:
+        counts = find.stats(tx, mailer.parts.clock()).counts
+    return any(relay in down and state in _WAITING for relay, state in counts)
