@@ -148,10 +148,15 @@ def test_a_large_backlog_of_one_domain_starves_no_other(outbox, now):
     assert found == ["user001@gmail.test", *(f"user{n:03d}@example.test" for n in range(1, 4))]
 
 
-def test_who_was_put_off_for_long_is_looked_for_again_at_once(outbox, now):
-    due_now(outbox, to("gmail.test", 100), now)
+def test_one_claim_puts_off_so_many_and_asks_to_be_repeated_at_once(outbox, now):
+    many = rates.MOST_PUT_OFF + 50
+    due_now(outbox, to("gmail.test", many), now)
 
-    assert taken(outbox, THIRTY, now, 2).again_at_ms == 0
+    assert taken(outbox, THIRTY, now, 10).again_at_ms == 0
+    assert rates.MOST_PUT_OFF <= len(put_off(outbox)) < rates.MOST_PUT_OFF + 10
+
+    assert taken(outbox, THIRTY, now, 10).again_at_ms is None
+    assert len(put_off(outbox)) == many - 1
 
 
 def test_what_is_put_off_is_as_if_it_had_not_been_claimed(outbox, now):

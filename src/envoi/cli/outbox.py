@@ -31,6 +31,7 @@ from envoi.mailer import Mailer
 from envoi.outbox import find
 from envoi.outbox.filters import Query
 from envoi.outbox.operate import Answer
+from envoi.outbox.rates import waits_because
 from envoi.outbox.tombstone import why_empty
 
 Id = Annotated[
@@ -163,6 +164,9 @@ def show(
     screen = call_of(ctx).screen
     with call_of(ctx).mailer() as mailer, mailer.parts.outbox.reading() as tx:
         shown = find.show(tx, delivery_id)
+        delivery, settings = shown.listed.delivery, mailer.parts.settings
+        rates = settings.relay(delivery.transport).rates
+        waits = waits_because(tx, delivery, rates, now_ms())
     if raw and shown.listed.removed_at_ms:
         raise RefusedError(f"delivery {delivery_id}: {why_empty(shown.listed.removed_at_ms)}")
     text = raw_masked(shown.message, shown.listed.delivery) if raw else ""
@@ -170,12 +174,12 @@ def show(
         attempts = [attempt_form(attempt) for attempt in shown.attempts]
         words = words_read(shown)
         more = {"raw": text} if raw else {"text": words.text, "html": words.html}
-        held = {"held_because": held_because(shown) or None}
-        screen.document({**form_of(shown.listed), **held, "attempt_list": attempts, **more})
+        why = {"held_because": held_because(shown) or None, "waits_because": waits or None}
+        screen.document({**form_of(shown.listed), **why, "attempt_list": attempts, **more})
     elif raw:
         screen.block(text)
     else:
-        show_delivery(screen, shown)
+        show_delivery(screen, shown, waits)
 
 
 def stats(ctx: typer.Context, as_json: Json = False) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from envoi.core.delivery import Patience
+from envoi.core.delivery import Delivery, Patience, State
 from envoi.core.kind import MailClass
 from envoi.core.rate import Bucket, Line, Rate, Rates
 from envoi.outbox import claim as claiming
@@ -70,6 +70,26 @@ def claim(tx: Tx, order: ClaimOrder, rates: Rates, now_ms: int, patience: Patien
         if len(found) < left:
             return gate.end(kept, None)
     return gate.end(kept, 0)
+
+
+def waits_because(tx: Tx, delivery: Delivery, rates: Rates, now_ms: int) -> str:
+    """Return which rate a delivery waits for, in words; empty when it waits for none.
+
+    Args:
+        tx: Open transaction.
+        delivery: As it is in the outbox.
+        rates: Of the relay whose mail it is.
+        now_ms: The clock.
+    """
+    if delivery.state not in {State.QUEUED, State.UNCERTAIN}:
+        return ""
+    domain, rate = delivery.address.domain, rates.of_domain(delivery.address.domain)
+    found = spent(tx, delivery.transport)
+    if rate and delivery.due_at_ms > now_ms and domain in found:
+        return turn_of(domain, rate)
+    used_us = found.get(WHOLE, (0, 0))[0]
+    is_empty = rates.relay and not Bucket(rates.relay, used_us).left(now_ms * 1000)
+    return turn_of(f"relay {delivery.transport}", rates.relay) if rates.relay and is_empty else ""
 
 
 def spent(tx: Tx, relay: str) -> dict[str, tuple[int, int]]:
@@ -193,7 +213,7 @@ class _Gate:
         behind = line.turns(counts[True], self._now_us)
         turns = iter(behind)
         ahead_ms = self._now_ms - self._now_us // 1000
-        because = waits_because(domain, line.bucket.rate)
+        because = turn_of(domain, line.bucket.rate)
         rows = sorted(
             (one.id, one.delivery.claims, next(turns if many else soon) + ahead_ms, because)
             for one, many in zip(claims, is_many, strict=True)
@@ -225,14 +245,14 @@ def put_off(tx: Tx, rows: Sequence[tuple[int, int, int, str]]) -> None:
     )
 
 
-def waits_because(domain: str, rate: Rate) -> str:
-    """Return why mail to a domain waits, as its delivery shows it.
+def turn_of(whose: str, rate: Rate) -> str:
+    """Return why mail waits, as its delivery shows it.
 
-    >>> waits_because("gmail.com", Rate(30))
+    >>> turn_of("gmail.com", Rate(30))
     'waits for its turn: gmail.com gets 30 mails a minute at most'
     """
     noun = "mail" if rate.per_minute == 1 else "mails"
-    return f"waits for its turn: {domain} gets {rate.per_minute} {noun} a minute at most"
+    return f"waits for its turn: {whose} gets {rate.per_minute} {noun} a minute at most"
 
 
 def domain_of(claimed: Claim) -> str:
