@@ -200,6 +200,46 @@ def test_a_relay_that_allows_fewer_connections_lowers_their_number_only(carrying
         carrier.close(1)
 
 
+@pytest.mark.parametrize("fault", [Fault.RCPT_421, Fault.DATA_421, Fault.END_421])
+def test_a_421_on_one_of_several_connections_lowers_their_number(carrying, fault):
+    with FaultyRelay(RelayTraits(slow_s=0.05)) as relay:
+        carrier = carrying(options(relay.port, connections=3))
+        names = ["slowack-ann"] * 9 + [f"{fault}-ann"] + ["slowack-ann"] * 14
+
+        result = carry(carrier, [parcel(n, name) for n, name in enumerate(names, start=1)])
+
+        assert sorted(codes(result).values()) == [250] * 23 + [421]
+        assert result.troubles == []
+        # Nobody takes the place of the one that was sent away.
+        assert relay.ledger.most_open == relay.ledger.connections == 3
+        carrier.close(1)
+
+
+@pytest.mark.parametrize("fault", [Fault.MAIL_421, Fault.RCPT_421, Fault.DATA_421, Fault.END_421])
+def test_a_relay_that_sends_every_connection_away_is_in_trouble(relay, carrying, fault):
+    relay.messages.play([], then=fault)
+    carrier = carrying(options(relay.port, connections=2))
+
+    result = carry(carrier, parcels(30))
+
+    assert [trouble.stage for trouble in result.troubles] == [Stage.MAIL]
+    assert "421" in result.troubles[0].because
+    assert relay.ledger.connections <= 4
+    untried = [o for o in result.outcomes.values() if isinstance(o, Unreachable)]
+    assert all(not outcome.had_turn for outcome in untried)
+
+
+def test_a_relay_that_hangs_up_after_many_refusals_is_not_in_trouble(relay, carrying):
+    """Postfix says 421 after twenty errors; the recipients are to blame."""
+    relay.messages.play(([Fault.RCPT_550] * 4 + [Fault.RCPT_421]) * 4)
+    carrier = carrying(options(relay.port))
+
+    result = carry(carrier, parcels(24))
+
+    assert sorted(codes(result).values()) == [250] * 4 + [421] * 4 + [550] * 16
+    assert result.troubles == []
+
+
 def test_a_relay_that_sends_us_away_after_some_mails_is_asked_for_no_more(carrying):
     with FaultyRelay(RelayTraits(max_messages=3)) as relay:
         carrier = carrying(options(relay.port))

@@ -29,6 +29,8 @@ class Account:
         because: Why it is over.
         begun_count: Mails so far.
         answer_count: Replies so far.
+        sent_count: Mails that the relay took.
+        was_closed: Whether the relay said 421.
     """
 
     def __init__(self, scrubber: Scrubber) -> None:
@@ -51,6 +53,8 @@ class Account:
         self.because = ""
         self.begun_count: int = 0
         self.answer_count: int = 0
+        self.sent_count: int = 0
+        self.was_closed: bool = False
 
     # What the loop asks.
 
@@ -122,7 +126,7 @@ class Account:
 
     def _close(self, answer: Answer) -> None:
         """The relay hangs up: what it was told after this it will not look at."""
-        self._is_closing = True
+        self._is_closing = self.was_closed = True
         self.abandon(self._said(answer))
 
     def _part_if_done(self, answer: Answer) -> None:

@@ -2,7 +2,8 @@
 
 With no connection open a single one goes ahead and the others follow when it is well: a relay that
 is down, or refuses our password, hears of us once per attempt. Trouble of one more connection
-while others work lowers their number for a while (R3); trouble of the only one is the relay's.
+while others work lowers their number for a while (R3), and so does a 421 on one of several;
+trouble of the only one is the relay's.
 A relay that sends a connection away with 421 after some mails gets so many on each from then on.
 """
 
@@ -16,12 +17,12 @@ from envoi.seams import RelayTrouble, RelayWell
 from envoi.transport.line import Line
 from envoi.transport.opening import Openings
 from envoi.transport.options import RelayOptions
-from envoi.transport.protocol import MAX_MAILS
+from envoi.transport.protocol import MAX_MAILS, Session
 from envoi.transport.smtp import Door, Opened
 
 # How long a limit is kept to that the relay did not announce but showed by a refusal.
 _LOWERED_S = 60.0
-# So many new connections in a row that die without a single answer are the relay's doing.
+# So many new connections in a row that die before a mail was dealt with are the relay's doing.
 _MAX_BARREN = 3
 
 
@@ -145,7 +146,9 @@ class Pool:
             self._window = 1
         if session.sent_away_after:
             self._lower(share=session.sent_away_after)
-        if session.answer_count:
+        elif session.was_closed and self.lines:
+            self._lower(connections=len(self.lines))
+        if not _is_barren(session):
             self._barren_count = 0
         elif session.begun_count:
             self._barren_count += 1
@@ -193,3 +196,9 @@ class Pool:
     def _raise_again(self) -> None:
         self._lowered = self._limit
         self._share = self._options.messages_per_connection
+
+
+def _is_barren(session: Session) -> bool:
+    """Whether the relay hung up before it had dealt with a mail: kept silent, or said 421."""
+    has_dealt = session.sent_count > 0 or session.begun_count > MAX_MAILS
+    return not session.answer_count or (session.was_closed and not has_dealt)

@@ -225,6 +225,7 @@ class Session(Account):
             self._is_chunking = self._look_at_code(answer, mail, is_right=answer.names_content)
             if self.is_over:
                 return
+        self.sent_count += 1
         self._finish(mail, self._reply(Stage.CONTENT, answer))
         self._part_if_done(answer)
 
