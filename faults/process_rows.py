@@ -353,7 +353,7 @@ ROWS = (
     ),
     Row(
         id="P3", title="kill -9 of all workers, again and again", run=random_kills, is_quick=True,
-        limit_s=420,
+        limit_s=600,
     ),
     Row(id="P4", title="SIGTERM; with a hung relay; twice", run=stopped_gently),
     Row(id="P5", title="frozen longer than the lease, then back", run=frozen_longer_than_its_lease),

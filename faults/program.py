@@ -61,6 +61,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except LookupError as err:
         print(err.args[0], file=sys.stderr)
         return 2
+    if order is None:
+        print(listing(), end="")
+        return 0
     began_s = time.monotonic()
     lines = run(order)
     print_table(lines, time.monotonic() - began_s)
@@ -70,8 +73,17 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0 if all(line.is_clean for line in lines) else 1
 
 
-def read_order(words: Sequence[str] | None) -> Order:
-    """Read the command line.
+def listing() -> str:
+    """Return the rows as a table in Markdown."""
+    return "".join(f"| {row.id} | {row.title}{_alone(row)} |\n" for row in ROWS)
+
+
+def _alone(row: Row) -> str:
+    return "" if len(row.engines) > 1 else f" ({row.engines[0]})"
+
+
+def read_order(words: Sequence[str] | None) -> Order | None:
+    """Read the command line; None: only the list of rows is wanted.
 
     Raises:
         LookupError: No row is called so.
@@ -86,7 +98,10 @@ def read_order(words: Sequence[str] | None) -> Order:
         "--limit", type=float, default=WHOLE_RUN_S, metavar="S", help="end after so many seconds"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--list", action="store_true", help="say which rows there are, and end")
     given = parser.parse_args(words)
+    if given.list:
+        return None
     rows = ROWS
     if given.only:
         rows = picked(tuple(given.only.split(",")))

@@ -14,7 +14,7 @@ from envoi.core.kind import MailClass
 from envoi.core.reason import Because, Why
 from envoi.outbox.find import Listed
 from faults.evidence import Evidence
-from faults.program import main
+from faults.program import listing, main
 from faults.row import Tally
 from faults.rows import ROWS
 from faults.verdict import Disruption, Truth, tally
@@ -285,3 +285,12 @@ def test_a_row_is_clean_only_without_anything_unexcused():
             Tally(broken=["something"]),
         )
     )
+
+
+def test_the_page_names_every_row():
+    """`python -m faults --list` prints them."""
+    page = (ROOT / "docs" / "explanation" / "faults.md").read_text("utf-8")
+    begin = page.index("| row | what goes wrong |")
+    table = page[begin : page.index("\n\n", begin)].splitlines()[2:]
+
+    assert table == listing().splitlines()
