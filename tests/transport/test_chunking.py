@@ -148,6 +148,26 @@ def test_a_relay_that_does_not_know_bdat_gets_everything_by_data(relay, carrying
     assert relay.ledger.connections == 2
 
 
+def test_a_mail_is_not_put_behind_a_content_whose_answer_does_not_come(
+    relay, carrying, monkeypatch
+):
+    monkeypatch.setattr("envoi.transport.line._STUCK_S", 0.05)
+    carrier = carrying(relay, connections=2, content_timeout_s=3)
+    send_all(carrier, 6)
+    carrier.limit_connections(1)
+    carrier.load(parcel(10, "hang_kept-newsletter"))
+    result = Round()
+    drive(carrier, result, until=lambda: len(relay.kept) == 7)
+    carrier.limit_connections(2)
+    carrier.turn(0.1)
+
+    carrier.load(parcel(11, "password-reset"))
+    drive(carrier, result, until=lambda: 11 in result.outcomes)
+
+    assert list(result.outcomes) == [11]
+    assert summary(result.outcomes[11]) == "content 250"
+
+
 def test_room_grows_with_the_window_once_the_relay_is_known(relay, carrying):
     carrier = carrying(relay)
     before = carrier.room()

@@ -16,6 +16,8 @@ _CHUNK_BYTES = 64 * 1024
 _STRETCH_BYTES = 256 * 1024
 # Enough for an honest 221; a relay that does not answer QUIT is not worth a connection.
 _QUIT_TIMEOUT_S = 5
+# A relay that answered nothing for so long gets no more of a window.
+_STUCK_S = 1.0
 _READ = selectors.EVENT_READ
 _BOTH = selectors.EVENT_READ | selectors.EVENT_WRITE
 
@@ -54,7 +56,13 @@ class Line:
     @property
     def can_take(self) -> bool:
         """Whether another mail may begin here."""
-        return self.session.can_take and not self.is_worn
+        return self.session.can_take and not self.is_worn and not self._is_stuck
+
+    @property
+    def _is_stuck(self) -> bool:
+        # By BDAT what went cannot be taken back: it would wait for this answer to its end.
+        session = self.session
+        return session.is_chunking and not session.is_idle and self.waited_s >= _STUCK_S
 
     @property
     def is_worn(self) -> bool:

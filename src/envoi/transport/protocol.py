@@ -55,6 +55,7 @@ class Session(Account):
         trouble: Not a mail but the relay is the matter.
         sent_away_after: So many mails it took before it wanted no more on this connection.
         dislikes_chunks: Whether it offered BDAT and does not know it.
+        is_chunking: Whether whole mails follow one another by BDAT.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Session(Account):
         self._is_pipelined = offer.has_pipelining
         # Whether the answers have kept to the fence of BDAT so far, and it has been tried.
         self._may_chunk = window > 1 and offer.can_chunk
-        self._is_chunking = False
+        self.is_chunking = False
         self._has_chunked = False
         self.trouble: RelayTrouble | None = None
         self.sent_away_after = 0
@@ -82,14 +83,14 @@ class Session(Account):
         """Whether another mail may begin now."""
         if self._gate is not None or self.is_over or self.is_quitting:
             return False
-        if self._is_chunking:
+        if self.is_chunking:
             return len(self._mails) < self._window
         return len(self._mails) < MAX_MAILS if self._is_pipelined else not self._expected
 
     @property
     def capacity(self) -> int:
         """How many mails are worth having in hand: those under way, and as many to follow."""
-        return 2 * self._window if self._is_chunking else MAX_MAILS
+        return 2 * self._window if self.is_chunking else MAX_MAILS
 
     @property
     def is_blocking(self) -> bool:
@@ -106,7 +107,7 @@ class Session(Account):
             ValueError: Its content must not go to the wire; the session is as before.
         """
         content = parcel.wire(self._offer)
-        is_chunked = self._is_chunking and len(content) <= MAX_CHUNK_BYTES
+        is_chunked = self.is_chunking and len(content) <= MAX_CHUNK_BYTES
         framing = self._framing
         framed = framing.for_bdat(content) if is_chunked else framing.for_data(content)
         refusal = unsuitable(parcel, content, self._offer)
@@ -222,7 +223,7 @@ class Session(Account):
             self._part("the relay took a mail that it had refused", is_shifted=True)
             return
         if self._may_chunk:
-            self._is_chunking = self._look_at_code(answer, mail, is_right=answer.names_content)
+            self.is_chunking = self._look_at_code(answer, mail, is_right=answer.names_content)
             if self.is_over:
                 return
         self.sent_count += 1
@@ -301,7 +302,7 @@ class Session(Account):
     def _look_at_code(self, answer: Answer, mail: Mail, *, is_right: bool) -> bool:
         """Hold the answer against the fence of BDAT; return whether BDAT may be used."""
         if not is_right and answer.is_positive:
-            self._may_chunk = self._is_chunking = False
+            self._may_chunk = self.is_chunking = False
             if mail.is_chunked:
                 self._part("the relay's answers are out of step", is_shifted=True)
         return self._may_chunk
