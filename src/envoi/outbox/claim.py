@@ -178,10 +178,11 @@ def settle(tx: Tx, settlements: Sequence[Settlement], now_ms: int) -> tuple[int,
     # Sorted, so that two workers that both think a delivery theirs lock rows in one order.
     rows = records.packed_rows(sorted(_settled_row(settlement) for settlement in settlements))
     changed = tx.execute(st.sql(tx.dialect).settle, {"rows": rows, "now_ms": now_ms})
-    held = {row[0] for row in changed}
+    held = {row[0]: row[1] == records.SEALED for row in changed}
     kept = [settlement for settlement in settlements if settlement.claim.id in held]
     _put_attempts(tx, kept, now_ms)
-    drop_sealed(tx, {s.claim.delivery.message_id for s in kept if _state_of(s.verdict).is_final})
+    secret = [s for s in kept if held[s.claim.id] and _state_of(s.verdict).is_final]
+    drop_sealed(tx, {s.claim.delivery.message_id for s in secret})
     return tuple(s.claim.id for s in settlements if s.claim.id not in held)
 
 

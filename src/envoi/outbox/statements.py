@@ -229,7 +229,7 @@ class Sql:
 
     @cached_property
     def settle(self) -> str:
-        """Write verdicts down for claims that still hold."""
+        """Write verdicts down for claims that still hold; tell whose message has secrets."""
         rows = self.rows(
             "row_id BIGINT", "row_claims BIGINT", "row_state TEXT", "row_due BIGINT",
             "row_refused BIGINT", "row_reply TEXT",
@@ -241,7 +241,8 @@ class Sql:
                     ELSE envoi_delivery.due_at_ms END,
                 refusals = envoi_delivery.refusals + r.row_refused
             FROM {rows} AS r WHERE {HELD}
-            RETURNING envoi_delivery.id"""
+            RETURNING envoi_delivery.id, (SELECT m.sealed FROM envoi_message m
+                WHERE m.id = envoi_delivery.message_id)"""
 
     @cached_property
     def put_attempts(self) -> str:
