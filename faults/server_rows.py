@@ -3,10 +3,6 @@
 The workers live through all of it and remember what the relay said, so no copy is excused here.
 """
 
-import os
-import pwd
-import shutil
-import socket
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -18,6 +14,7 @@ from faults.process import Process
 from faults.row import NotHereError, Row, Tally
 from faults.site import Site
 from faults.waiting import wait, wait_for
+from tests.pooler import pooler, program
 
 # Longer than any restart: a living worker loses nothing to the other one.
 LEASE: dict[str, object] = {"lease_s": 20}
@@ -117,7 +114,7 @@ def crowded(site: Site, _seed: int) -> Tally:
     site.set(delivery=LEASE)
     workers, callers = _begin(site, site.count(600, 200), 1)
     site.relay.wait_for(5)
-    with psycopg.connect(_owner(site), autocommit=True) as owner, ExitStack() as crowd:
+    with psycopg.connect(owner_of(site), autocommit=True) as owner, ExitStack() as crowd:
         wait_for(lambda: _crowd_out(site, owner, crowd, workers[0]), "the worker to say so")
         wait(3.0)
     return _end(site, workers, callers)
@@ -128,11 +125,12 @@ def _crowd_out(site: Site, owner: Connection, crowd: ExitStack, worker: Process)
     owner.execute(CUT.format(database_of(site)).encode())
     with suppress(psycopg.OperationalError):
         while True:
-            crowd.enter_context(psycopg.connect(_owner(site)))
+            crowd.enter_context(psycopg.connect(owner_of(site)))
     return "too many clients" in worker.log
 
 
-def _owner(site: Site) -> str:
+def owner_of(site: Site) -> str:
+    """Return how the server's owner is connected, to a database that no row uses."""
     return f"{site.url.partition('?')[2]} user=postgres dbname=postgres"
 
 
@@ -153,7 +151,8 @@ def quarrel(site: Site, _seed: int) -> Tally:
     """Somebody locks the same rows in another order, so that transactions are ended (S8)."""
     setting = f"ALTER DATABASE {database_of(site)} SET deadlock_timeout TO '50ms'"
     run_statement(site, setting)
-    site.set(delivery=LEASE)
+    # Who may not write for a whole lease has lost it; the others hold their locks for less.
+    site.set(delivery={"lease_s": 60})
     quarrellers = [site.start("-c", QUARRELLER, site.url) for _ in range(2)]
     workers, callers = _begin(site, site.count(600, 200), 2)
     found = _end(site, workers, callers)
@@ -162,37 +161,18 @@ def quarrel(site: Site, _seed: int) -> Tally:
 
 
 def pooled(site: Site, _seed: int) -> Tally:
-    """A pooler gives each transaction another connection; LISTEN is never heard (S8)."""
-    pgbouncer = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-    if not pgbouncer:
+    """A pooler gives each transaction another session; LISTEN is never heard (S8)."""
+    if not program():
         raise NotHereError("there is no pgbouncer (apt-get install pgbouncer)")
-    port = _start_pooler(site, pgbouncer)
-    direct, name = site.url, database_of(site)
-    site.url = f"postgresql://postgres@127.0.0.1:{port}/{name}"
-    site.set(outbox={"url": site.url}, delivery=LEASE)
-    workers, callers = _begin(site, site.count(600, 200), 2)
-    found = _end(site, workers, callers)
+    direct, socket = site.url, site.url.partition("?")[2].removeprefix("host=")
+    with pooler(site.folder, Path(socket)) as place:
+        site.url = f"postgresql://postgres@{place}/{database_of(site)}"
+        site.set(outbox={"url": site.url}, delivery=LEASE)
+        workers, callers = _begin(site, site.count(600, 200), 2)
+        found = _end(site, workers, callers)
+        site.mailer.close()
     site.url = direct
     return found
-
-
-def _start_pooler(site: Site, pgbouncer: str) -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
-    place = site.url.partition("?")[2].removeprefix("host=")
-    config = site.folder / "pgbouncer.ini"
-    config.write_text(
-        f"[databases]\n* = host={place} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-        f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"
-        "default_pool_size = 4\n"
-    )
-    # The server's own user may reach its socket, and no pooler runs as root.
-    owner = Path(place).stat().st_uid
-    as_whom = ("-u", pwd.getpwuid(owner).pw_name) if os.geteuid() == 0 else ()
-    site.folder.chmod(0o755)
-    pooler = site.start(pgbouncer, *as_whom, str(config))
-    wait_for(lambda: "process up" in pooler.log or not pooler.is_alive, "the pooler")
-    return port
 
 
 def read_only(site: Site, _seed: int) -> Tally:
@@ -212,7 +192,7 @@ def read_only(site: Site, _seed: int) -> Tally:
     frozen = site.relay.evidence.kept
     wait(2.0)
     more = site.relay.evidence.kept - frozen
-    with psycopg.connect(_owner(site), autocommit=True) as owner:
+    with psycopg.connect(owner_of(site), autocommit=True) as owner:
         owner.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only".encode())
     run_statement(site, CUT.format(name))
     found = site.finish()

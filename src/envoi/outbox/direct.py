@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from envoi.errors import OutboxUnavailableError
 from envoi.outbox.failures import refused
 from envoi.outbox.render import rendered
+from envoi.outbox.session import OPENING
 from envoi.outbox.tx import identity_seen
 from envoi.seams import Params, Row
 
@@ -159,6 +160,8 @@ class DirectTx:
         except self._error as err:
             self._abandon()
             raise refused(err) from err
+        if OPENING in self._line.info:
+            self._run(self._line.info[OPENING])
 
     def _refuse_lost(self) -> None:
         if self._is_lost:
