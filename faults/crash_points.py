@@ -256,14 +256,14 @@ ROWS = (
         id="C3",
         title="killed before each call of three deliveries",
         run=delivery_by_call,
-        limit_s=240,
+        limit_s=480,
         is_quick=True,
     ),
     Row(
         id="C4",
         title="killed before each call of an enqueue",
         run=enqueue_by_call,
-        limit_s=240,
+        limit_s=480,
         is_quick=True,
     ),
 )

@@ -3,11 +3,33 @@
 from fnmatch import fnmatchcase
 
 from faults import (
+    clock_rows,
+    crash_points,
+    file_rows,
+    keeping_rows,
+    load_rows,
+    machine_rows,
+    process_rows,
+    profile_rows,
     relay_rows,
+    server_rows,
+    tls_rows,
 )
 from faults.row import Row
 
-ROWS: tuple[Row, ...] = (*relay_rows.ROWS,)
+ROWS: tuple[Row, ...] = (
+    *process_rows.ROWS,
+    *crash_points.ROWS,
+    *file_rows.ROWS,
+    *server_rows.ROWS,
+    *keeping_rows.ROWS,
+    *relay_rows.ROWS,
+    *tls_rows.ROWS,
+    *clock_rows.ROWS,
+    *load_rows.ROWS,
+    *profile_rows.ROWS,
+    *machine_rows.ROWS,
+)
 
 
 def row_of(row_id: str) -> Row:
