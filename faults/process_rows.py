@@ -55,7 +55,8 @@ def killed_behind_the_dot(site: Site, _seed: int) -> Tally:
 def killed_before_the_note(site: Site, _seed: int) -> Tally:
     """Kill a worker that has heard 250 and cannot write it down."""
     site.set(outbox={"busy_timeout_s": 0.1})
-    site.relay.become(slow_s=1.0)
+    # Long enough for a busy machine to have the lock before the first answer.
+    site.relay.become(slow_s=3.0)
     site.relay.at_messages(["slow_ack"] * CONNECTIONS)
     site.enqueue(site.count(100, 20))
     process = site.work()
@@ -219,6 +220,7 @@ def _stop(process: Process) -> tuple[float, int]:
 
 def frozen_longer_than_its_lease(site: Site, _seed: int) -> Tally:
     """Freeze a worker, let another take over, and let the first one go on."""
+    site.relay.become(slow_s=2.0)
     site.relay.at_messages(["slow_ack"] * CONNECTIONS)
     count = site.count(200, 40)
     site.enqueue(count)
@@ -245,7 +247,7 @@ def many_workers(site: Site, _seed: int) -> Tally:
     crew = [site.work() for _ in range(workers)]
     wait_for(lambda: len(site.live_workers) == workers, "all workers")
     site.enqueue(count, per_message=500)
-    site.wait_until_settled(100)
+    site.wait_until_settled(240)
     codes = [process.stop() for process in crew]
     found = _none_twice(site.tally())
     found.expect(not any(codes), f"all to end well; got {codes}")
@@ -357,7 +359,7 @@ ROWS = (
     ),
     Row(id="P4", title="SIGTERM; with a hung relay; twice", run=stopped_gently),
     Row(id="P5", title="frozen longer than the lease, then back", run=frozen_longer_than_its_lease),
-    Row(id="P6", title="eight workers, one queue", run=many_workers, limit_s=180),
+    Row(id="P6", title="eight workers, one queue", run=many_workers, limit_s=300),
     Row(id="P7", title="the worker thread of an application dies", run=thread_that_dies),
     Row(id="P8", title="a mail that kills its worker", run=poison, limit_s=150),
     Row(id="P9", title="what a killed worker leaves on the disk", run=stale_files),
