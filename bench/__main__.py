@@ -4,15 +4,15 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from bench import machine, table
+from bench import against, alone, machine, plot, table, targets
 from bench.postgres import Server, open_server
 from bench.rounds import Result, run_group
-from bench.rows import Group, groups
+from bench.rows import Group
 
 ROUNDS, QUICK_ROUNDS = 5, 3
 _ABOUT = """\
@@ -23,32 +23,74 @@ ratios between rows of the same rounds. Mails are counted at a sink on this mach
 leaves it. What is not installed is named with what installs it. The exit code is 0 whatever the
 figures are: they are facts, not a test; 1 when a row failed.
 
-It takes about half an hour; with --quick about four minutes, with figures that are rough.
+It takes about half an hour on an idle machine with two cores; with --quick about four minutes,
+with figures that are rough. A single run that takes longer than its limit (two minutes; what fills
+a million rows, fifteen) is given up and told as failed.
 """
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Measure and print; return the exit code."""
     options = _parser().parse_args(args)
-    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
-    wanted = _wanted(groups(), options.only, is_quick=options.quick)
+    known = (*against.groups(), *alone.groups())
+    wanted = _wanted(known, options.only, is_quick=options.quick)
     if options.list:
         _list(wanted)
         return 0
     facts = machine.facts()
     for name, fact in facts.items():
-        print(f"{name + ':':<14}{fact}")
+        print(f"{name + ':':<14}{fact}", flush=True)
+    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    measured = _measured(wanted, rounds)
+    found = {
+        (group.name, one.row.name): one
+        for group, results in measured
+        for one in results
+        if one.runs
+    }
+    print("\n".join(targets.lines(found)))
+    if options.json:
+        _write(options.json, facts, measured, found)
+    if options.plot:
+        _draw(options.plot, measured)
+    failed = [one for _, results in measured for one in results if one.is_failed]
+    return int(bool(failed))
+
+
+def _measured(wanted: Sequence[Group], rounds: int) -> list[tuple[Group, tuple[Result, ...]]]:
     measured: list[tuple[Group, tuple[Result, ...]]] = []
     with _server_for(wanted) as server:
         for group in wanted:
             results = run_group(group, rounds, server, _progress)
             measured.append((group, results))
             print("\n".join(table.lines_of(group, results)), flush=True)
-    if options.json:
-        forms = [table.form_of(group, results) for group, results in measured]
-        document = {"machine": facts, "rounds": rounds, "groups": forms}
-        options.json.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    return int(any(_is_failed(one) for _, results in measured for one in results))
+    return measured
+
+
+def _write(
+    path: Path,
+    facts: Mapping[str, str],
+    measured: Sequence[tuple[Group, Sequence[Result]]],
+    found: targets.Results,
+) -> None:
+    document = {
+        "machine": facts,
+        "groups": [table.form_of(group, results) for group, results in measured],
+        "targets": targets.form(found),
+    }
+    path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+
+
+def _draw(folder: Path, measured: Sequence[tuple[Group, Sequence[Result]]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for group, results in measured:
+        if not any(one.runs for one in results):
+            continue
+        if group.name == "growth":
+            (folder / "growth.svg").write_text(plot.growth(results), "utf-8")
+        elif group.name in {"small", "large"}:
+            drawn = plot.bars(group.title, results)
+            (folder / f"rates-{group.name}.svg").write_text(drawn, "utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +111,9 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds of fewer mails, nothing large"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run's figures too")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FOLDER", help="draw rates-*.svg and growth.svg there"
+    )
     parser.add_argument("--list", action="store_true", help="list groups and rows, run nothing")
     return parser
 
@@ -76,6 +121,8 @@ def _parser() -> argparse.ArgumentParser:
 def _wanted(known: Sequence[Group], patterns: list[str] | None, *, is_quick: bool) -> list[Group]:
     wanted: list[Group] = []
     for group in known:
+        if is_quick and not group.is_quick and not patterns:
+            continue
         rows = group.rows
         if patterns and not _fits(group.name, patterns):
             rows = tuple(row for row in rows if _fits(row.name, patterns))
@@ -115,10 +162,6 @@ def _server_for(wanted: Sequence[Group]) -> Generator[Server | None]:
 
 def _progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def _is_failed(result: Result) -> bool:
-    return result.because.startswith("failed")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,8 @@ _HTML_CHARS = 6_500
 def main() -> None:
     """Do what the order says."""
     wanted = order.read(sys.argv)
-    server = wanted.options.get("server_pid")
-    ready = {"servers": [server] if server else []}
-    with envoi_outbox.opened(wanted, people=wanted.count), envoi_outbox.worker(wanted):
+    with envoi_outbox.opened(wanted, people=wanted.count), envoi_outbox.worker(wanted) as worker:
+        ready = envoi_outbox.servers(wanted, worker.pid)
         order.serve(wanted, lambda numbers: _tell(wanted, numbers), ready)
         envoi_outbox.refuse_unsettled(wanted)
 

@@ -4,6 +4,7 @@ What is measured goes through the names that applications have: `Mailer`, the co
 """
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -29,6 +30,10 @@ port = {port}
 connections = {connections}
 # The peers keep their connections too.
 messages_per_connection = 100000
+
+[delivery]
+# A relay that hangs is not waited for at the end.
+drain_s = 1
 
 [outbox]
 url = "{url}"
@@ -81,6 +86,17 @@ def envoi(order: Order, *words: str) -> str:
     if done.returncode:
         raise RuntimeError(f"envoi {words[0]} ended with {done.returncode}: {done.stderr}")
     return done.stdout
+
+
+def servers(order: Order, worker_pid: int = 0) -> dict[str, object]:
+    """Return what a program tells of processes: the database's server, and the worker.
+
+    Args:
+        order: What the program was told.
+        worker_pid: 0: the program itself delivers.
+    """
+    server = order.options.get("server_pid")
+    return {"servers": [server] if server else [], "worker": worker_pid or os.getpid()}
 
 
 @contextmanager

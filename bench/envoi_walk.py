@@ -20,8 +20,10 @@ BATCH = 100
 def main() -> None:
     """Do what the order says."""
     wanted = order.read(sys.argv)
-    server = wanted.options.get("server_pid")
-    with envoi_outbox.opened(wanted) as mailer, _delivering(wanted, mailer) as deliver:
+    with (
+        envoi_outbox.opened(wanted) as mailer,
+        _delivering(wanted, mailer) as (deliver, worker_pid),
+    ):
         store = partial(STORES[wanted.option("way")], mailer, wanted.size)
 
         def work(numbers: range) -> order.Told:
@@ -31,21 +33,21 @@ def main() -> None:
             deliver()
             return {"stored_s": stored_s}
 
-        order.serve(wanted, work, {"servers": [server] if server else []})
+        order.serve(wanted, work, envoi_outbox.servers(wanted, worker_pid))
         envoi_outbox.refuse_unsettled(wanted)
 
 
 @contextmanager
-def _delivering(wanted: order.Order, mailer: Mailer) -> Generator[Callable[[], None]]:
+def _delivering(wanted: order.Order, mailer: Mailer) -> Generator[tuple[Callable[[], None], int]]:
     if wanted.option("delivers") == "after":
         worker = mailer.make_worker()
         try:
-            yield worker.run_until_idle
+            yield worker.run_until_idle, 0
         finally:
             worker.drain()
         return
-    with envoi_outbox.worker(wanted):
-        yield lambda: None
+    with envoi_outbox.worker(wanted) as process:
+        yield lambda: None, process.pid
 
 
 def _events(mailer: Mailer, size: str, numbers: range) -> None:

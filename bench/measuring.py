@@ -5,7 +5,7 @@ only the sum at their end. The kernel counts processor time in steps of 10 ms.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -22,11 +22,16 @@ class Spent:
 
     Args:
         cpu_s: Processor seconds, user and system.
-        peak_mb: Greatest memory of each, added up.
+        peaks_mb: Greatest memory of each process, by its id.
     """
 
     cpu_s: float
-    peak_mb: float
+    peaks_mb: Mapping[int, float]
+
+    @property
+    def peak_mb(self) -> float:
+        """The greatest memory of each process, added up."""
+        return sum(self.peaks_mb.values())
 
 
 class Meter:
@@ -57,7 +62,7 @@ class Meter:
         self._look()
         self._is_over.set()
         self._thread.join()
-        return Spent(cpu_s=cpu_s, peak_mb=sum(self._peaks.values()))
+        return Spent(cpu_s=cpu_s, peaks_mb=self._peaks)
 
     def _watch(self) -> None:
         while not self._is_over.wait(LOOK_S):

@@ -28,6 +28,11 @@ class Result:
     mail_bytes: float = 0
     because: str = ""
 
+    @property
+    def is_failed(self) -> bool:
+        """Whether it was run and gave no figure."""
+        return self.because.startswith("failed")
+
     def of(self, figure: Callable[[Measured], float]) -> tuple[float, ...]:
         """Return one figure of every round."""
         return tuple(figure(run) for run in self.runs)
@@ -60,9 +65,10 @@ def run_group(
     """
     results = tuple(_result(row, server) for row in group.rows)
     for result in results:
-        if not result.because:
+        if not result.because and result.row.load.is_delivered:
             say(f"{group.name}: {result.row.name}: weighing a mail")
             _weigh(result)
+    rounds = min(rounds, group.max_rounds)
     for number in range(1, rounds + 1):
         for result in results:
             if result.because:
@@ -103,10 +109,8 @@ def _result(row: Row, server: Server | None) -> Result:
 
 
 def _weigh(result: Result) -> None:
-    program = result.row.program
-    checked = replace(program, options={**program.options, "checks": True})
     try:
-        result.mail_bytes = weigh(checked, result.row.load)
+        result.mail_bytes = weigh(result.row.program, result.row.load)
     except RunError as err:
         _fail(result, err)
 

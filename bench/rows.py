@@ -1,12 +1,12 @@
-"""This room lists what is measured: rows in groups; the rows of a group run in turn."""
+"""This room has the form of what is measured: rows in groups; the rows of a group run in turn."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from bench.running import Load, Program
+from bench.running import Load, Measured, Program
 
-# Round trips to the relay in milliseconds: this machine, this site, this continent, another one.
-ROUND_TRIPS_MS = (1, 10, 50)
+# More rounds than anybody asks for.
+MANY = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,19 @@ class Row:
         return replace(self, load=replace(self.load, count=self.quick))
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A figure of a run.
+
+    Args:
+        heading: Over the column.
+        of: Takes it from a run; 0 is shown as nothing.
+    """
+
+    heading: str
+    of: Callable[[Measured], float]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """Rows that are compared with one another.
@@ -69,126 +82,44 @@ class Group:
         title: Over its part of the table.
         reference: Name of the row that the others' ratios are of.
         rows: In the order of the table.
+        columns: What is shown; ratios are of the first.
+        max_rounds: What takes long or varies little is not run as often.
+        is_quick: Whether a quick run has it.
     """
 
     name: str
     title: str
     reference: str
-    rows: tuple[Row, ...] = field(default=())
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    max_rounds: int = MANY
+    is_quick: bool = True
 
 
-def groups() -> tuple[Group, ...]:
-    """Return everything that has the shape: mails in, mails counted at the sink."""
-    return (
-        Group(
-            name="small",
-            title="2 KB of text: handed over, delivered, counted at the sink",
-            reference="django-post-office",
-            rows=(*_peers("small"), *_walks("small"), *_broadcasts("small")),
-        ),
-        Group(
-            name="large",
-            title="15 KB of text and HTML: the same",
-            reference="django-post-office",
-            rows=(*_peers("large"), *_walks("large"), *_broadcasts("large")),
-        ),
-        *(_far(round_trip_ms) for round_trip_ms in ROUND_TRIPS_MS),
-    )
+def told(name: str) -> Callable[[Measured], float]:
+    """Return what takes a figure that the program tells itself; 0 when it does not."""
+
+    def of(run: Measured) -> float:
+        value = run.told.get(name, 0.0)
+        assert isinstance(value, int | float)
+        return float(value)
+
+    return of
 
 
-def _peers(size: str) -> Iterator[Row]:
-    few = Load(count=1_500, size=size)
-    yield _smtp_source(Load(count=30_000 if size == "small" else 15_000, size=size), 10_000)
-    for name, keeps in (("smtplib, a connection per mail", "each"), ("smtplib, kept", "kept")):
-        options = {"keeps": keeps}
-        program = Program(module="bench.peers.smtplib_", options=options, is_apart=False)
-        yield Row(name=name, program=program, load=few, quick=600)
-    yield _aiosmtplib(replace(few, count=4_000), 1_500)
-    for name, way in (
-        ("django-post-office", "loop"),
-        ("django-post-office send_many", "send_many"),
-    ):
-        program = Program(module="bench.peers.post_office", options={"way": way})
-        yield Row(name=name, program=program, load=few, quick=500, needs=(POST_OFFICE,))
-    program = Program(module="bench.peers.django_mailer")
-    yield Row(name="django-mailer", program=program, load=few, quick=300, needs=(DJANGO_MAILER,))
-    program = Program(module="bench.peers.celery_")
-    load = replace(few, warm=50)
-    yield Row(
-        name="Celery + Redis, synced", program=program, load=load, quick=500, needs=(CELERY, REDIS)
-    )
+def stored_us(run: Measured) -> float:
+    """Return what storing a mail took, by the clock, in microseconds."""
+    return told("stored_s")(run) / run.count * 1e6
 
 
-def _smtp_source(load: Load, quick: int) -> Row:
-    program = Program(module="bench.peers.smtp_source", is_apart=False, is_wrapper=True)
-    return Row(name="smtp-source", program=program, load=load, quick=quick, needs=(POSTFIX,))
-
-
-def _aiosmtplib(load: Load, quick: int) -> Row:
-    program = Program(module="bench.peers.aiosmtplib_")
-    return Row(name="aiosmtplib", program=program, load=load, quick=quick, needs=(AIOSMTPLIB,))
-
-
-# Name, way, who delivers, how many mails, and in a quick run.
-_WAYS: Sequence[tuple[str, str, str, int, int]] = (
-    ("Envoi events, then delivered", "events", "after", 2_000, 600),
-    ("Envoi events, worker beside", "events", "beside", 2_000, 600),
-    ("Envoi ready mail, then delivered", "ready", "after", 3_000, 800),
-    ("Envoi ready mail, worker beside", "ready", "beside", 3_000, 800),
-    ("Envoi events by 100, then delivered", "event_batches", "after", 3_000, 1_000),
-    ("Envoi ready mail by 100, then delivered", "ready_batches", "after", 6_000, 1_500),
+COSTS = (
+    Column("CPU us", lambda run: run.cpu_us),
+    Column("server us", lambda run: run.server_us),
+    Column("peak MB", lambda run: run.peak_mb),
 )
-
-
-def _walks(size: str) -> Iterator[Row]:
-    for is_on_postgresql in (False, True):
-        for name, way, delivers, count, quick in _WAYS:
-            options: Mapping[str, object] = {"way": way, "delivers": delivers}
-            yield Row(
-                name=f"{name}, PostgreSQL" if is_on_postgresql else name,
-                program=Program(module="bench.envoi_walk", options=options, is_apart=False),
-                load=Load(count=count, size=size),
-                quick=quick,
-                is_on_postgresql=is_on_postgresql,
-            )
-
-
-def _broadcasts(size: str) -> Iterator[Row]:
-    for is_on_postgresql in (False, True):
-        yield Row(
-            name="Envoi broadcast, PostgreSQL" if is_on_postgresql else "Envoi broadcast",
-            program=Program(module="bench.envoi_broadcast", is_apart=False),
-            load=Load(count=50_000 if size == "small" else 10_000, warm=1, size=size),
-            quick=5_000,
-            is_on_postgresql=is_on_postgresql,
-        )
-
-
-def _far(round_trip_ms: int) -> Group:
-    # So many that the slowest takes some seconds.
-    slow = {1: 1_000, 10: 100, 50: 30}[round_trip_ms]
-    parallel = {1: 6_000, 10: 3_000, 50: 1_000}[round_trip_ms]
-    load = Load(count=parallel, round_trip_ms=round_trip_ms, warm=10)
-    kept = Program(module="bench.peers.smtplib_", options={"keeps": "kept"}, is_apart=False)
-    broadcast = Program(module="bench.envoi_broadcast", is_apart=False)
-    return Group(
-        name=f"far{round_trip_ms}",
-        title=f"2 KB of text, {round_trip_ms} ms to the relay and back, 10 connections",
-        reference="smtp-source",
-        rows=(
-            _smtp_source(load, parallel // 2),
-            Row(
-                name="smtplib, kept (1 connection)",
-                program=kept,
-                load=replace(load, count=slow),
-                quick=slow // 2,
-            ),
-            _aiosmtplib(load, parallel // 2),
-            Row(
-                name="Envoi broadcast",
-                program=broadcast,
-                load=replace(load, warm=1),
-                quick=parallel // 2,
-            ),
-        ),
-    )
+RATES = (
+    Column("mails/s", lambda run: run.rate),
+    Column("store us", stored_us),
+    *COSTS,
+    Column("worker MB", lambda run: run.worker_mb),
+)

@@ -21,7 +21,7 @@ from typing import cast
 from bench.measuring import Meter
 from bench.order import Order
 from bench.proxy import open_proxy
-from bench.sinks import Sink, SinkError, open_sink
+from bench.sinks import Count, Kind, Sink, SinkError, open_sink
 
 ROOT = Path(__file__).parent.parent
 # Where `make bench` installs the peers.
@@ -65,8 +65,9 @@ class Load:
         size: `small` or `large`.
         round_trip_ms: To the relay and back.
         connections: How many may be open.
-        has_chunking: Whether the relay offers CHUNKING; then it is the sink of our own.
-        is_weighed: Whether the contents' bytes are counted, by the sink of our own.
+        sink: Which one takes the mails.
+        is_delivered: Whether the clock stops when the sink has all; else when the program says so,
+            which then tells figures of its own.
     """
 
     count: int
@@ -74,8 +75,8 @@ class Load:
     size: str = "small"
     round_trip_ms: float = 0
     connections: int = 10
-    has_chunking: bool = False
-    is_weighed: bool = False
+    sink: Kind = Kind.FASTEST
+    is_delivered: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ class Measured:
         cpu_us: Processor time per mail of the program's processes, microseconds.
         server_us: Same of the database's or broker's.
         peak_mb: Memory of the program's processes.
+        worker_mb: Of these the worker's alone; 0 where there is none.
         mail_bytes: Bytes of a content; 0 when they were not weighed.
         told: What the program told of itself.
     """
@@ -97,6 +99,7 @@ class Measured:
     cpu_us: float = 0
     server_us: float = 0
     peak_mb: float = 0
+    worker_mb: float = 0
     mail_bytes: float = 0
     told: Mapping[str, object] = field(default_factory=dict[str, object])
 
@@ -112,14 +115,13 @@ def run(program: Program, load: Load, limit_s: float) -> Measured:
     Raises:
         RunError: It failed, or the sink counted another number of mails.
     """
-    is_ours = load.is_weighed or load.has_chunking
     with tempfile.TemporaryDirectory(prefix="envoi-bench-") as name:
         # The database server of a root user runs as somebody else.
         folder = Path(name)
         folder.chmod(0o755)
         (folder / "kept").mkdir()
         with (
-            open_sink(folder, is_ours=is_ours, has_chunking=load.has_chunking) as sink,
+            open_sink(folder, load.sink) as sink,
             open_proxy(sink.port, load.round_trip_ms) as port,
         ):
             order = Order(
@@ -129,45 +131,53 @@ def run(program: Program, load: Load, limit_s: float) -> Measured:
                 size=load.size,
                 folder=str(folder / "kept"),
                 connections=load.connections,
-                options=program.options,
+                options={**program.options, "counters": str(sink.counters)},
             )
             try:
                 with started(program, order, folder / "errors") as child:
                     return _measure(child, sink, program, load, limit_s)
             except SinkError as err:
-                raise RunError(f"{program.module}: {err}") from err
+                raise RunError(str(err)) from err
 
 
 def _measure(child: "Child", sink: Sink, program: Program, load: Load, limit_s: float) -> Measured:
     ready = child.hear("ready", READY_S)
-    sink.wait_for(load.warm, READY_S, child.is_alive)
+    if load.is_delivered:
+        sink.wait_for(load.warm, READY_S, child.is_alive)
     before = sink.count()
     servers = cast("list[int]", ready.get("servers", []))
     meter = Meter([child.pid], without=servers, is_wrapper=program.is_wrapper)
     server_meter = Meter(servers)
     began_ns = child.go()
-    ended_ns = sink.wait_for(load.warm + load.count, limit_s, child.is_alive)
-    told = child.hear("done", limit_s)
+    if load.is_delivered:
+        ended_ns = sink.wait_for(load.warm + load.count, limit_s, child.is_alive)
+        told = child.hear("done", limit_s)
+    else:
+        told = child.hear("done", limit_s)
+        ended_ns = time.monotonic_ns()
     spent, of_servers = meter.stop(), server_meter.stop()
     time.sleep(SETTLE_S)
     after = sink.count()
     child.stop()
-    if after.mails != before.mails + load.count or before.mails != load.warm:
-        raise RunError(
-            f"{program.module}: expected {load.warm} + {load.count} mails at the sink, "
-            f"found {before.mails} + {after.mails - before.mails}"
-        )
-    mail_bytes = (after.content_bytes - before.content_bytes) / load.count
-    _refuse_weight(program, load, mail_bytes)
+    _refuse_miscount(before, after, load, told)
     return Measured(
         count=load.count,
         rate=load.count / (ended_ns - began_ns) * 1e9,
         cpu_us=spent.cpu_s / load.count * 1e6,
         server_us=of_servers.cpu_s / load.count * 1e6,
         peak_mb=spent.peak_mb,
-        mail_bytes=mail_bytes,
+        worker_mb=spent.peaks_mb.get(cast("int", ready.get("worker", 0)), 0.0),
+        mail_bytes=(after.content_bytes - before.content_bytes) / load.count,
         told=told,
     )
+
+
+def _refuse_miscount(before: Count, after: Count, load: Load, told: Mapping[str, object]) -> None:
+    # Who does not deliver may still say how many must have come.
+    expected = load.count if load.is_delivered else told.get("mails")
+    found = after.mails - before.mails
+    if expected not in {None, found} or (load.is_delivered and before.mails != load.warm):
+        raise RunError(f"expected {expected} mails at the sink, found {before.mails} + {found}")
 
 
 def weigh(program: Program, load: Load) -> float:
@@ -176,17 +186,16 @@ def weigh(program: Program, load: Load) -> float:
     Raises:
         RunError: It failed, or weighs what no mail of its size weighs.
     """
-    few = replace(load, count=10, warm=1, round_trip_ms=0, is_weighed=True)
-    return run(program, few, READY_S).mail_bytes
-
-
-def _refuse_weight(program: Program, load: Load, mail_bytes: float) -> None:
+    kind = load.sink if load.sink is Kind.CHUNKING else Kind.OURS
+    few = replace(load, count=10, warm=1, round_trip_ms=0, sink=kind)
+    checked = replace(program, options={**program.options, "checks": True})
+    mail_bytes = run(checked, few, READY_S).mail_bytes
     least, most = WEIGHTS[load.size]
-    if load.is_weighed and not least <= mail_bytes <= most:
+    if not least <= mail_bytes <= most:
         raise RunError(
-            f"{program.module}: expected a {load.size} mail of {least} to {most} bytes, "
-            f"found {mail_bytes:.0f}"
+            f"expected a {load.size} mail of {least} to {most} bytes, found {mail_bytes:.0f}"
         )
+    return mail_bytes
 
 
 class Child:

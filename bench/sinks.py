@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from bench.counting_sink import COUNTERS
@@ -26,6 +27,18 @@ PORT_TRIES = 5
 # More clients than these no measurement has.
 BACKLOG = 1024
 _MAILS = re.compile(rb"mesg=(\d+)\r")
+
+
+class Kind(StrEnum):
+    """Which sink takes the mails."""
+
+    FASTEST = "fastest"  # smtp-sink where it is installed
+    OURS = "ours"  # counts bytes and tells when it answered
+    CHUNKING = "chunking"  # ours, offering CHUNKING
+    SILENT = "silent"  # ours, never answering a content
+
+
+_FLAGS = {Kind.CHUNKING: ["--chunking"], Kind.SILENT: ["--silent"]}
 
 
 class SinkError(Exception):
@@ -55,9 +68,11 @@ class Sink:
         port: On 127.0.0.1.
         count: What it has counted by now.
         is_alive: Whether its process runs.
+        counters: File that our own sink counts in.
     """
 
     port: int
+    counters: Path
     count: Callable[[], Count]
     is_alive: Callable[[], bool]
 
@@ -85,31 +100,25 @@ class Sink:
 
 
 @contextmanager
-def open_sink(
-    folder: Path, *, is_ours: bool = False, has_chunking: bool = False, is_silent: bool = False
-) -> Generator[Sink]:
+def open_sink(folder: Path, kind: Kind) -> Generator[Sink]:
     """Run a sink on a free port.
 
     Args:
         folder: For its counters.
-        is_ours: Take our own even where smtp-sink is installed.
-        has_chunking: Offer CHUNKING; only our own can.
-        is_silent: Never answer a content; only our own can.
+        kind: Which.
+
+    Raises:
+        SinkError: It does not answer.
     """
-    needs_ours = is_ours or has_chunking or is_silent
-    for tries_left in reversed(range(PORT_TRIES)):
+    for _ in range(PORT_TRIES):
         port = free_port()
-        if needs_ours or not has_smtp_sink():
-            flags = ["--chunking"] * has_chunking + ["--silent"] * is_silent
-            opened = _ours(folder / "sink.counters", port, flags)
-        else:
-            opened = _smtp_sink(folder / "sink.out", port)
+        is_theirs = kind is Kind.FASTEST and has_smtp_sink()
+        opened = _smtp_sink(folder, port) if is_theirs else _ours(folder, port, kind)
         with opened as sink:
             if _answers(sink):
                 yield sink
                 return
-        if not tries_left:
-            raise SinkError(f"the sink does not answer on port {port}")
+    raise SinkError(f"the sink does not answer on port {port}")
 
 
 def has_smtp_sink() -> bool:
@@ -125,23 +134,30 @@ def free_port() -> int:
 
 
 @contextmanager
-def _smtp_sink(output: Path, port: int) -> Generator[Sink]:
+def _smtp_sink(folder: Path, port: int) -> Generator[Sink]:
     # It refuses to serve as root.
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
     command = ["smtp-sink", "-c", *user, f"127.0.0.1:{port}", str(BACKLOG)]
+    output = folder / "sink.out"
     # Into a file: a pipe that nobody empties in time would stop it.
     with output.open("wb") as file, running(command, stdout=file) as process:
-        yield Sink(port=port, count=lambda: _told(output), is_alive=lambda: process.poll() is None)
+        yield _sink(process, port, output, lambda: _told(output))
 
 
 @contextmanager
-def _ours(counters: Path, port: int, flags: list[str]) -> Generator[Sink]:
+def _ours(folder: Path, port: int, kind: Kind) -> Generator[Sink]:
+    counters = folder / "sink.counters"
     counters.unlink(missing_ok=True)
     command = [sys.executable, "-m", "bench.counting_sink", "--port", str(port)]
-    with running([*command, "--counters", str(counters), *flags]) as process:
-        yield Sink(
-            port=port, count=lambda: _counted(counters), is_alive=lambda: process.poll() is None
-        )
+    flags = ["--counters", str(counters), *_FLAGS.get(kind, [])]
+    with running([*command, *flags]) as process:
+        yield _sink(process, port, counters, lambda: _counted(counters))
+
+
+def _sink(
+    process: "subprocess.Popen[bytes]", port: int, counters: Path, count: Callable[[], Count]
+) -> Sink:
+    return Sink(port=port, counters=counters, count=count, is_alive=lambda: process.poll() is None)
 
 
 @contextmanager

@@ -1,59 +1,41 @@
 """This room prints results as a table of text, and as JSON for programs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from statistics import median
 
 from bench.rounds import Result, ratio
 from bench.rows import Group
-from bench.running import Measured
 
-HEAD = (
-    "", "mails/s", "min..max", "x", "store us", "CPU us", "server us", "peak MB", "bytes",
-)  # fmt: skip
 _GAP = "  "
 # Below a bound, so many digits behind the point.
 _DIGITS = ((1, 3), (10, 2))
 
 
-def lines_of(group: Group, results: Sequence[Result]) -> Iterable[str]:
-    """Return a group's part of the table.
-
-    Args:
-        group: Its title and its reference.
-        results: Of its rows.
-    """
+def lines_of(group: Group, results: Sequence[Result]) -> Iterator[str]:
+    """Return a group's part of the table."""
     reference = next((one for one in results if one.row.name == group.reference), None)
-    rows = [cells_of(result, reference) for result in results]
+    first, *others = group.columns
+    x = f"; x: ratio to {group.reference}, median of the rounds" if reference else ""
+    head = ("", first.heading, "min..max", "x", *(one.heading for one in others), "bytes")
     yield ""
-    yield f"{group.title} (x: median of the rounds' ratios to {group.reference})"
-    yield from columns([HEAD, *rows])
+    yield f"{group.title}{x}"
+    yield from columns([head, *(_cells(group, result, reference) for result in results)])
     yield from (f"{one.row.name}: {one.because:.200}" for one in results if one.because)
 
 
-def cells_of(result: Result, reference: Result | None) -> tuple[str, ...]:
-    """Return a row as it is shown."""
-    if not result.runs:
-        return (result.row.name, "-", *[""] * (len(HEAD) - 2))
-    rates = result.of(lambda run: run.rate)
-    ratios = ratio(result, reference) if reference else ()
+def _cells(group: Group, result: Result, reference: Result | None) -> tuple[str, ...]:
+    first, *others = group.columns
+    values = result.of(first.of)
+    ratios = ratio(result, reference, first.of) if reference else ()
     return (
         result.row.name,
-        figure(result.median(lambda run: run.rate)),
-        f"{figure(min(rates))}..{figure(max(rates))}",
-        figure(_median(ratios)) if ratios else "",
-        figure(result.median(stored_us)),
-        figure(result.median(lambda run: run.cpu_us)),
-        figure(result.median(lambda run: run.server_us)),
-        figure(result.median(lambda run: run.peak_mb)),
+        figure(result.median(first.of)) or "-",
+        f"{figure(min(values))}..{figure(max(values))}" if len(values) > 1 else "",
+        figure(median(ratios)) if ratios else "",
+        *(figure(result.median(column.of)) for column in others),
         figure(result.mail_bytes),
     )
-
-
-def stored_us(run: Measured) -> float:
-    """Return what storing a mail took, by the clock, microseconds; 0 when nothing is stored."""
-    stored_s = run.told.get("stored_s", 0.0)
-    assert isinstance(stored_s, int | float)
-    return stored_s / run.count * 1e6
 
 
 def figure(value: float) -> str:
@@ -68,9 +50,12 @@ def figure(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def columns(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Return rows as lines with columns: the first to the left, the others to the right."""
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    # A column with nothing but its head says nothing.
+    kept = [at for at in range(len(rows[0])) if not at or any(row[at] for row in rows[1:])]
+    rows = [[row[at] for at in kept] for row in rows]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(kept))]
     for row in rows:
         first = row[0].ljust(widths[0])
         others = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
@@ -94,9 +79,3 @@ def form_of(group: Group, results: Sequence[Result]) -> Mapping[str, object]:
             for one in results
         ],
     }
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
