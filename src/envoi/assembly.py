@@ -75,6 +75,7 @@ class Parts:
             settings.outbox.spool, max_bytes=settings.outbox.spool_max_mb * 1024 * 1024
         )
         self._directories: dict[str, Directory] = {}
+        self._identities: dict[str, Identity] = {}
         self.sender_files = SenderFiles(settings.folder / FOLDER)
         self._senders: tuple[object, tuple[Sender, ...]] | None = None
 
@@ -99,7 +100,10 @@ class Parts:
 
     def identity(self, application: str) -> Identity:
         """Return how an application presents itself in its mail."""
-        return identity_of(self._application(application))
+        known = self._identities.get(application)
+        if known is None:
+            known = self._identities[application] = identity_of(self._application(application))
+        return known
 
     def _application(self, name: str) -> Application:
         # An event that waits to be routed may be of an application that left the settings.

@@ -68,7 +68,7 @@ class MailClass(StrEnum):
     @property
     def rank(self) -> int:
         """Position in the queue, 0 first."""
-        return list(MailClass).index(self)
+        return _RANKS[self]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +194,7 @@ def mask_facts(kind: Kind, facts: Mapping[str, Plain]) -> dict[str, Plain]:
 
 
 _NOTHINGS: tuple[Plain, ...] = (None, "", [])
+_RANKS = {mail_class: rank for rank, mail_class in enumerate(MailClass)}
 
 # Everything below U+0020 but tab and newline, DEL, C1, line and paragraph separators, surrogates.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f]")

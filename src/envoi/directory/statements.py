@@ -14,6 +14,10 @@ from envoi.seams import Params, Row, Tx
 
 # SQLite takes 32,766 parameters, PostgreSQL 65,535; beyond a few hundred nothing gets faster.
 _LENGTHS = (1, 10, 100, 500)
+_MARKS = {
+    length: (f"({', '.join(f':v{n}' for n in range(length))})", [f"v{n}" for n in range(length)])
+    for length in _LENGTHS
+}
 
 
 def in_lists(values: Iterable[object]) -> Iterator[tuple[str, dict[str, object]]]:
@@ -27,8 +31,8 @@ def in_lists(values: Iterable[object]) -> Iterator[tuple[str, dict[str, object]]
         part, rest = rest[: _LENGTHS[-1]], rest[_LENGTHS[-1] :]
         length = next(length for length in _LENGTHS if length >= len(part))
         padded = part + part[-1:] * (length - len(part))
-        marks = ", ".join(f":v{n}" for n in range(length))
-        yield f"({marks})", {f"v{n}": value for n, value in enumerate(padded)}
+        marks, names = _MARKS[length]
+        yield marks, dict(zip(names, padded, strict=True))
 
 
 def number(value: object) -> int:
