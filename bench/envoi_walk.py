@@ -14,8 +14,6 @@ from functools import partial
 from bench import envoi_outbox, order
 from envoi import Mailer
 
-BATCH = 100
-
 
 def main() -> None:
     """Do what the order says."""
@@ -61,24 +59,12 @@ def _ready(mailer: Mailer, size: str, numbers: range) -> None:
 
 
 def _event_batches(mailer: Mailer, size: str, numbers: range) -> None:
-    for some in _batches(numbers):
-        with mailer.outbox.transaction() as tx:
-            for number in some:
-                mailer.notify(envoi_outbox.event(number, size), tx, strict=True)
-        mailer.outbox.ring()
+    # It stores a hundred per transaction.
+    mailer.notify_many((envoi_outbox.event(number, size) for number in numbers), strict=True)
 
 
 def _ready_batches(mailer: Mailer, size: str, numbers: range) -> None:
-    for some in _batches(numbers):
-        with mailer.outbox.transaction() as tx:
-            for number in some:
-                mailer.send(envoi_outbox.ready_mail(number, size), tx, strict=True)
-        mailer.outbox.ring()
-
-
-def _batches(numbers: range) -> Generator[range]:
-    for first in range(numbers.start, numbers.stop, BATCH):
-        yield range(first, min(first + BATCH, numbers.stop))
+    mailer.send_many((envoi_outbox.ready_mail(number, size) for number in numbers), strict=True)
 
 
 # As mail is handed over: one by one, each in a durable transaction of its own, or a hundred in one.

@@ -267,16 +267,17 @@ def started(program: Program, order: Order, errors: Path) -> Generator[Child]:
     """Run a program with an order; whatever it started ends with the block."""
     python = str(PEERS_PYTHON) if program.is_apart else sys.executable
     command = [python, "-m", program.module, order.as_json()]
-    with errors.open("wb") as file:
-        process = subprocess.Popen(
+    with (
+        errors.open("wb") as file,
+        subprocess.Popen(
             command, cwd=ROOT, text=True, start_new_session=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file,
-        )  # fmt: skip
-    child = Child(process, errors)
-    try:
-        yield child
-    finally:
-        end_group(process)
+        ) as process,
+    ):  # fmt: skip
+        try:
+            yield Child(process, errors)
+        finally:
+            end_group(process)
 
 
 def end_group(process: "subprocess.Popen[str]") -> None:
