@@ -253,19 +253,21 @@ class Session(Account):
             self._part_if_done(answer)
 
     def _take_leftover(self, answer: Answer, _: Mail) -> None:
-        is_shifted = not answer.is_positive and not answer.is_refusal
-        if is_shifted or answer.code == _CLOSING:
-            self._part(self._said(answer), is_shifted=is_shifted)
+        if answer.code == _CLOSING:
+            self._close(answer)
+        elif not answer.is_positive and not answer.is_refusal:
+            self._part(self._said(answer), is_shifted=True)
 
     def _take_reset(self, answer: Answer, mail: Mail) -> None:
-        if answer.is_positive or answer.code == _CLOSING:
-            taken_back = Unreachable(
-                stage=mail.stage, because="the transaction was taken back", had_turn=True
-            )
-            self._finish(mail, mail.refusal or taken_back)
-        if not answer.is_positive:
-            said = f"the relay answered RSET with {answer.code}"
-            self._part(said, is_shifted=answer.code != _CLOSING)
+        if not answer.is_positive and answer.code != _CLOSING:
+            self._part(f"the relay answered RSET with {answer.code}", is_shifted=True)
+            return
+        taken_back = Unreachable(
+            stage=mail.stage, because="the transaction was taken back", had_turn=True
+        )
+        self._finish(mail, mail.refusal or taken_back)
+        if answer.code == _CLOSING:
+            self._close(answer)
 
     def _take_goodbye(self, _answer: Answer, _: Mail) -> None:
         self.is_over = True  # whatever it says
