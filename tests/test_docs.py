@@ -23,6 +23,7 @@ from envoi.core.delivery import TRANSITIONS
 from envoi.core.message import Message
 from envoi.core.routing import SelectorType
 from envoi.core.rules import SENDER_KEYS, merged, read_senders
+from envoi.settings import key_of, set_keys
 from envoi.settings.table import ROWS
 from envoi.templates.catalogue import Catalogue
 from tests import pages
@@ -251,9 +252,8 @@ def test_tests_in_a_page_pass(tmp_path):
 @cases([block for block in BLOCKS if block.language == "toml" and block.page in OURS])
 def test_settings_in_a_page_exist(block):
     tables = tomllib.loads(block.code)
-    named = {f"{section}.{key}" for section, table in tables.items() for key in table}
 
-    assert {key.removesuffix("_file") if key not in KEYS else key for key in named} <= KEYS
+    assert all(key_of(name, tables) for name in set_keys(tables))
 
 
 @pages_named(DOCS)

@@ -20,6 +20,7 @@ from envoi.core.delivery import (
 from envoi.errors import OutboxError
 from envoi.journal import Fact, Journal
 from envoi.outbox.claim import Claim, Settlement
+from envoi.outbox.relay import CAPTURE
 
 # A record that cannot be written is tried again after this, doubling to the second figure or a
 # quarter of the lease.
@@ -129,7 +130,8 @@ class Book:
                     _FACT_OF[type(verdict)],
                     delivery=delivery.id,
                     address=delivery.address,
-                    because=verdict.because,
+                    because=_told(settlement),
+                    relay=settlement.claim.relay,
                 )
         self.verdicts.clear()
         self._ready.clear()
@@ -152,6 +154,13 @@ class Book:
         del self._started[delivery_id]
         self._begun.discard(delivery_id)
         self._ready.pop(delivery_id, None)
+
+
+def _told(settlement: Settlement) -> str:
+    # Which relay it was goes without saying, unless another one stood in.
+    claim, because = settlement.claim, settlement.verdict.because
+    is_lent = claim.relay not in {"", claim.delivery.transport, CAPTURE}
+    return f"by {claim.relay}: {because}" if is_lent else because
 
 
 class Setback:

@@ -100,6 +100,7 @@ def test_mail_goes_back_to_its_own_relay_when_that_is_well(two, backup):
     assert len(backup.kept) == 20
     assert len(two.ledger.kept) == 20
     assert process.log.count("cannot be used") == 1
+    assert process.log.count(" sent: by backup: 250 ") == 20
 
 
 def test_what_the_one_that_stands_in_refuses_is_sent_by_its_own_relay(two, backup):

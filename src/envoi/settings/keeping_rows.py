@@ -119,7 +119,7 @@ ROWS: tuple[Row, ...] = (
         texts(readers.transport_name, "smtp, an installed transport's name, or module:factory"),
         "What carries the mail of the relay `default`: `smtp` hands it to the relay of `[smtp]`; "
         "anything else is an implementation of your own. One that cannot be loaded is an error "
-        "at start. `transport.NAME` says the same of a relay of that name.",
+        "at start. A key that is called like another relay says the same of that one.",
     ),
     Row(
         "guard.allow",

@@ -38,6 +38,11 @@ _TITLES = {
     "Plain keys belong to the application `main`. Every further application has a table "
     "`[application.NAME]` with the same keys, in the environment "
     "`ENVOI_APPLICATION__NAME__KEY`.",
+    "smtp": "`[smtp]`\n\n"
+    "The relay `default`. Every further relay has a table `[relays.NAME]` with the same keys, in "
+    "the environment `ENVOI_RELAYS__NAME__KEY`.",
+    "transport": "`[transport]`\n\n"
+    "A key for each relay that is not spoken to by SMTP, called like the relay.",
 }
 _SENDERS = """\
 ## `[senders.NAME]`
