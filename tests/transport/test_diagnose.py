@@ -4,6 +4,7 @@ import pytest
 
 from envoi.core.people import Address
 from envoi.testing import Fault, FaultyRelay, RelayTraits
+from envoi.testing.ledger import EXTENSIONS
 from envoi.transport.diagnose import walk_relay
 from tests.transport.rounds import Word, options
 
@@ -174,3 +175,23 @@ def test_a_name_that_nobody_knows():
     (only,) = walk(options(25, host="nowhere.invalid"))
 
     assert (only.name, only.is_ok) == ("DNS", False)
+
+
+def test_a_window_that_the_relay_allows_is_named(relay):
+    [step] = [step for step in walk(options(relay.port, window=16)) if step.name == "window"]
+
+    assert (step.said, step.advice) == ("up to 16 mails under way on each connection", "")
+
+
+@pytest.mark.parametrize("missing", ["PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"])
+def test_a_window_without_use_says_what_the_relay_lacks(missing):
+    offered = tuple(word for word in EXTENSIONS if word != missing)
+    with FaultyRelay(RelayTraits(extensions=offered)) as relay:
+        [step] = [step for step in walk(options(relay.port, window=16)) if step.name == "window"]
+
+        assert step.said == f"one mail at a time: the relay does not offer {missing}"
+        assert step.advice
+
+
+def test_nothing_is_said_of_a_window_that_nobody_asked_for(relay):
+    assert "window" not in names(walk(options(relay.port)))

@@ -23,6 +23,8 @@ from envoi.transport.smtp import Door, Hello, Place, make_context
 _NO_CHECK_TIME = 0x200000
 _RELAYS_OWN_WORDS = "see what the relay says, and its log"
 
+_WINDOW_NEEDS = ("PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES")
+
 # As ssl.SSLSocket.getpeercert returns it.
 Certificate: TypeAlias = dict[str, object]
 
@@ -32,7 +34,8 @@ class Step:
     """One step of the walk.
 
     Args:
-        name: `DNS`, `connect`, `TLS`, `certificate`, `greeting`, `EHLO`, `AUTH` or `MAIL`.
+        name: `DNS`, `connect`, `TLS`, `certificate`, `greeting`, `EHLO`, `AUTH`, `window` or
+            `MAIL`.
         is_ok: Whether it went well; the walk ends with the first that does not.
         said: What was found, or the relay's own words.
         advice: What to do, where it did not go well.
@@ -105,6 +108,8 @@ def _converse(door: Door, dialogue: Dialogue, mail_from: Address | None) -> Iter
         yield Step(name="AUTH", is_ok=True, said=f"signed in as {options.username}")
     else:
         yield Step(name="AUTH", is_ok=True, said="not needed: smtp.username is empty")
+    if options.window > 1:
+        yield _window_step(options.window, hello)
     yield _mail_step(dialogue, mail_from)
 
 
@@ -138,6 +143,15 @@ def _mail_advice(answer: Answer, mail_from: Address | None) -> str:
 
 def _hello_step(hello: Hello) -> Step:
     return Step(name="EHLO", is_ok=True, said=f"offers {', '.join(hello.words) or 'nothing'}")
+
+
+def _window_step(window: int, hello: Hello) -> Step:
+    if hello.capabilities.can_chunk:
+        said = f"up to {window} mails under way on each connection"
+        return Step(name="window", is_ok=True, said=said)
+    missing = [word for word in _WINDOW_NEEDS if word not in hello.words]
+    said = f"one mail at a time: the relay does not offer {', '.join(missing)}"
+    return Step(name="window", is_ok=True, said=said, advice="smtp.window is of no use here")
 
 
 def _tls_step(dialogue: Dialogue) -> Step:
