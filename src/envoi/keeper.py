@@ -27,6 +27,9 @@ MAX_LINKS = 1_000
 LINKS_EVERY_S = 1.0
 # An outbox that could not be reached is not asked again before; meanwhile the spool takes all.
 DOWN_S = 1.0
+# The first report of a process loads the database's driver and the templates, and whoever computes
+# meanwhile waits for the interpreter; so the page of the request that failed leaves before.
+COLD_S = 0.05
 # At the end of the process nobody waits for links to be gathered.
 LOOK_EVERY_S = 0.1
 
@@ -135,6 +138,7 @@ class Keeper:
         self._chars = self._lost = 0
         self._links_due_s = self._down_until_s = 0.0
         self._is_hurried = False
+        self.is_cold = True
 
     def _go(self) -> None:
         self._condition.notify_all()
@@ -150,12 +154,19 @@ class Keeper:
 
     def _run(self) -> None:
         try:
+            self._let_pass()
             while work := self._taken():
                 work()
         except BaseException:
             # Whoever comes next begins a new thread.
             self._thread = None
             raise
+
+    def _let_pass(self) -> None:
+        with self._condition:
+            if self.is_cold and not self._is_hurried:
+                self._condition.wait_for(lambda: self._is_hurried, COLD_S)
+        self.is_cold = False
 
     def _taken(self) -> Callable[[], None] | None:
         with self._condition:

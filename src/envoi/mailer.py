@@ -162,7 +162,7 @@ class Mailer:
             application: Whose error.
             release: Version of the application; may be empty.
             wait_s: How long this may take, in seconds; what is not stored by then is stored
-                behind the caller's back, and the receipt says so. Default 0.01.
+                behind the caller's back, and the receipt says so. Default 0.005.
         """
         return self._reporting.report(error, request, (application, release), wait_s)
 

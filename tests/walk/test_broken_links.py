@@ -188,14 +188,14 @@ def test_what_nobody_follows_any_more_is_forgotten(make, clock):
 
 def test_an_outbox_that_is_away_loses_no_count(make):
     mailer = make()
-    opened, tried = mailer.parts.outbox.transaction, []
+    opened, tried = mailer.parts.outbox.database.write, []
 
     def away(**_):
         tried.append(1)
-        mailer.parts.outbox.transaction = opened
+        mailer.parts.outbox.database.write = opened
         raise OutboxUnavailableError("no way")
 
-    mailer.parts.outbox.transaction = away
+    mailer.parts.outbox.database.write = away
     mailer.not_found(asked())
     wait_until(lambda: tried)
     follow(mailer, asked())
