@@ -1,9 +1,9 @@
 """This room kills a program at each write, sync and send of one delivery and of one enqueue.
 
 Two ways, because the better one is not permitted everywhere. `C1` and `C2` count the system calls
-of the untouched program and end it at the entry of each (`tracing`). `C3` and `C4` count Python's
-own calls on sockets, databases and files (`nursery`). A sweep goes on until the program ends
-untouched, so it is complete whatever the program has become.
+of the untouched program and end it at the entry of each (`tracing`); `C5` and `C6` let each fail
+once instead. `C3` and `C4` count Python's own calls on sockets, databases and files (`nursery`).
+A sweep goes on until the program ends untouched, so it is complete whatever the program has become.
 """
 
 from collections.abc import Callable
@@ -20,18 +20,22 @@ from faults.site import LEASE_S, Site
 from faults.waiting import wait, wait_for
 
 Words: TypeAlias = tuple[str, ...]
-# Runs a command in an annex; kills it at a point.
-Kill: TypeAlias = Callable[[Annex, Words], Ended]
-# From 1 on: the kill at the first point of a row of points, at the second, ...
-Points: TypeAlias = Callable[[int], Kill]
+# Runs a command in an annex; kills it, or spoils a call, at a point.
+Strike: TypeAlias = Callable[[Annex, Words], Ended]
+# From 1 on: the strike at the first point of a row of points, at the second, ...
+Points: TypeAlias = Callable[[int], Strike]
+
+KILL, FAIL = "signal=KILL", "error=EIO"
+# What can fail on a disk or a network; a log that cannot be written is another matter.
+SPOILABLE = frozenset({"pwrite64", "fsync", "fdatasync", "ftruncate", "sendto", "sendmsg"})
 
 WORK: Words = ("work", "--once")
 # So many wait for the end of their leases together.
 BATCH = 16
 # More points than any program here has: a sweep that comes so far has lost its way.
 MOST_POINTS = 2_000
-# In the quick form every so-many-th point, beginning at a different one with each seed.
-QUICK_STEP = 11
+# In the quick form every so-many-th point of each, beginning at a different one with each seed.
+QUICK_DELIVERY, QUICK_ENQUEUE = 29, 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +53,16 @@ class Program:
     judge: Callable[[Annex, Ended], Tally]
 
 
-def by_system_call(site: Site, nursery: Nursery, program: Program) -> list[Points]:
+def by_system_call(
+    site: Site, nursery: Nursery, program: Program, effect: str = KILL
+) -> list[Points]:
     """Return the points of a program, one row of points for each system call that it makes.
+
+    Args:
+        site: Where.
+        nursery: In which the program runs.
+        program: What is struck.
+        effect: What happens to it, as strace says it.
 
     Raises:
         NotHereError: Programs cannot be traced here.
@@ -63,22 +75,24 @@ def by_system_call(site: Site, nursery: Nursery, program: Program) -> list[Point
             annex.let_go()
             nursery.run(annex.folder, *program.words(annex), tracer=tracer)
     counts = tracing.counts(site.folder / "calls.log")
-    return [partial(_at_system_call, nursery, call) for call in sorted(counts)]
+    calls = sorted(counts if effect == KILL else counts.keys() & SPOILABLE)
+    return [partial(_at_system_call, nursery, effect, call) for call in calls]
 
 
-def _at_system_call(nursery: Nursery, call: str, number: int) -> Kill:
-    def kill(annex: Annex, words: Words) -> Ended:
-        point = tracing.Point(call, number)
-        tracer = tracing.command(annex.folder / "calls.log", "signal=KILL", point)
-        return replace(nursery.run(annex.folder, *words, tracer=tracer), at=str(point))
+def _at_system_call(nursery: Nursery, effect: str, call: str, number: int) -> Strike:
+    def strike(annex: Annex, words: Words) -> Ended:
+        point, log = tracing.Point(call, number), annex.folder / "calls.log"
+        tracer = tracing.command(log, effect, point)
+        ended = nursery.run(annex.folder, *words, tracer=tracer)
+        return replace(ended, at=str(point) if tracing.was_struck(log) else "")
 
-    return kill
+    return strike
 
 
 def by_call(nursery: Nursery, first: int, step: int) -> Points:
     """Return the points of Python's own calls: the `first`, and every `step`th from there."""
 
-    def at(number: int) -> Kill:
+    def at(number: int) -> Strike:
         point = first + (number - 1) * step
         return lambda annex, words: nursery.run(annex.folder, *words, point=point)
 
@@ -86,7 +100,7 @@ def by_call(nursery: Nursery, first: int, step: int) -> Points:
 
 
 class Sweep:
-    """Kills a program at each of its points, lets it recover, and adds up.
+    """Strikes a program at each of its points, lets it recover, and adds up.
 
     Args:
         site: Where.
@@ -95,13 +109,13 @@ class Sweep:
     """
 
     def __init__(self, site: Site, nursery: Nursery, program: Program) -> None:
-        """Begin with nothing killed."""
+        """Begin with nothing struck."""
         self._annexes = Annexes(site)
         self._nursery = nursery
         self._program = program
         self._waiting: list[Annex] = []
         self._stack = ExitStack()
-        self._kills = 0
+        self._strikes = 0
         self._found = Tally()
 
     def run(self, rows: list[Points]) -> Tally:
@@ -110,7 +124,7 @@ class Sweep:
             for points in rows:
                 self._sweep(points)
             self._recover()
-        self._found.note(f"{self._kills} crash points")
+        self._found.note(f"{self._strikes} points")
         return self._found
 
     def _sweep(self, points: Points) -> None:
@@ -122,17 +136,17 @@ class Sweep:
                 return
         self._found.broken.append(f"an end of the program before point {MOST_POINTS}")
 
-    def _strike(self, annex: Annex, kill: Kill) -> bool:
+    def _strike(self, annex: Annex, strike: Strike) -> bool:
         self._program.prepare(annex)
         annex.let_go()
-        ended = kill(annex, self._program.words(annex))
+        ended = strike(annex, self._program.words(annex))
         self._waiting.append(annex)
-        is_killed = ended.code is None
-        self._kills += is_killed
-        self._found.expect(is_killed or ended.code == 0, f"an untouched end with 0; {ended.out}")
+        is_struck = bool(ended.at)
+        self._strikes += is_struck
+        self._found.expect(is_struck or ended.code == 0, f"an untouched end with 0; {ended.out}")
         self._found.expect(annex.is_sound, f"a sound database after {ended.at}")
         self._found.add(self._program.judge(annex, ended))
-        return is_killed
+        return is_struck
 
     def _recover(self) -> None:
         # By then the leases of all of them have run out, and one worker each is enough.
@@ -188,6 +202,8 @@ def _after_enqueue(nursery: Nursery, annex: Annex, ended: Ended) -> Tally:
     was_told = "stored" in ended.out
     found.expect(left in {(0, 0, 0), (1, 1, 1)}, f"all or nothing at {ended.at}, got {left}")
     found.expect(not was_told or left == (1, 1, 1), f"what was told to be stored at {ended.at}")
+    if ended.code:
+        found.expect(left == (0, 0, 0), f"an error or a mail, not both, at {ended.at}: {ended.out}")
     annex.let_go()
     again = nursery.run(annex.folder, *_enqueue(annex))
     found.expect(again.code == 0, f"the same key to be taken again, got {again.out}")
@@ -225,18 +241,33 @@ def delivery_by_call(site: Site, seed: int) -> Tally:
     """Kill the worker before each call of Python's that matters, with three mails to deliver."""
     with Nursery() as nursery:
         sweep = Sweep(site, nursery, _delivery(_three_mails))
-        return sweep.run([by_call(nursery, *_stride(site, seed))])
+        return sweep.run([by_call(nursery, *_stride(site, seed, QUICK_DELIVERY))])
 
 
 def enqueue_by_call(site: Site, seed: int) -> Tally:
     """Kill `envoi send` before each call of Python's that matters."""
     with Nursery() as nursery:
         sweep = Sweep(site, nursery, _handing_in(nursery))
-        return sweep.run([by_call(nursery, *_stride(site, seed))])
+        return sweep.run([by_call(nursery, *_stride(site, seed, QUICK_ENQUEUE))])
 
 
-def _stride(site: Site, seed: int) -> tuple[int, int]:
-    return (1 + seed % QUICK_STEP, QUICK_STEP) if site.is_quick else (1, 1)
+def delivery_with_errors(site: Site, _seed: int) -> Tally:
+    """Let each write, sync and send of one delivery fail once; no copy is excused."""
+    program = _delivery(_one_mail)
+    with Nursery() as nursery:
+        points = by_system_call(site, nursery, program, FAIL)
+        return Sweep(site, nursery, program).run(points)
+
+
+def enqueue_with_errors(site: Site, _seed: int) -> Tally:
+    """Let each write, sync and send of `envoi send` fail once."""
+    with Nursery() as nursery:
+        program = _handing_in(nursery)
+        return Sweep(site, nursery, program).run(by_system_call(site, nursery, program, FAIL))
+
+
+def _stride(site: Site, seed: int, step: int) -> tuple[int, int]:
+    return (1 + seed % step, step) if site.is_quick else (1, 1)
 
 
 ROWS = (
@@ -265,5 +296,17 @@ ROWS = (
         run=enqueue_by_call,
         limit_s=480,
         is_quick=True,
+    ),
+    Row(
+        id="C5",
+        title="each write, sync and send of a delivery fails once",
+        run=delivery_with_errors,
+        limit_s=600,
+    ),
+    Row(
+        id="C6",
+        title="each write, sync and send of an enqueue fails once",
+        run=enqueue_with_errors,
+        limit_s=600,
     ),
 )

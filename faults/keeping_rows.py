@@ -172,7 +172,7 @@ def _as_owner(site: Site, statement: str) -> None:
 
 
 ROWS = (
-    Row(id="S9", title="the host rolls back, commits, is killed", run=host_commits, is_quick=True),
+    Row(id="S9", title="the host rolls back, commits, is killed", run=host_commits),
     Row(id="S10", title="tables older or newer than the code", run=another_version),
     Row(id="S11", title="a restored backup, and hold-all", run=restored),
 )

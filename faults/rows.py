@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from faults import (
     clock_rows,
     crash_points,
+    doubt_rows,
     file_rows,
     keeping_rows,
     load_rows,
@@ -20,6 +21,7 @@ from faults.row import Row
 ROWS: tuple[Row, ...] = (
     *process_rows.ROWS,
     *crash_points.ROWS,
+    *doubt_rows.ROWS,
     *file_rows.ROWS,
     *server_rows.ROWS,
     *keeping_rows.ROWS,

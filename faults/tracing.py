@@ -71,6 +71,12 @@ def command(log: Path, effect: str = "", point: Point | None = None) -> tuple[st
     return (*trace, *inject, "-p")
 
 
+def was_struck(log: Path) -> bool:
+    """Whether a call was spoilt, or the program ended in it."""
+    text = log.read_text("utf-8", "replace")
+    return "(INJECTED)" in text or "+++ killed by SIGKILL +++" in text
+
+
 def counts(log: Path) -> Counter[str]:
     """Return how often one of a program's threads came to each call, at most.
 
