@@ -40,4 +40,41 @@ def test_a_storm_in_several_processes_is_counted_exactly(outbox_url, tmp_path):
     mailer.close()
 
     assert counts == [PROCESSES * EACH]
-    assert mails == 8  # the 1st, 2nd, 4th ... 128th of 200
+    # At most the 1st, 2nd, 4th ... 128th of 200: what waits together is told together.
+    assert 1 <= mails <= 8
+
+
+FORKING = """
+import os, sys
+from envoi import Mailer
+
+mailer = Mailer.from_file(sys.argv[1])
+mailer.report(LookupError("before"), wait_s=0)
+child = os.fork()
+for number in range(3):
+    mailer.report(LookupError(f"page {number} is gone"), wait_s=0)
+mailer.close()
+if not child:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_fork_leaves_what_waits_to_the_parent_and_the_child_reports_by_itself(
+    outbox_url, tmp_path
+):
+    config = tmp_path / "envoi.toml"
+    config.write_text(
+        f'[outbox]\nurl = "{outbox_url}"\n[errors]\nto = ["ops@example.test"]\n', "utf-8"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, str(config)], capture_output=True, timeout=60, check=False
+    )
+
+    mailer = Mailer.from_file(config)
+    with mailer.outbox.reading() as tx:
+        counts = {one.message[:4]: one.count for one in incidents(tx, "main")}
+    mailer.close()
+    assert done.returncode == 0, done.stderr
+    assert counts == {"befo": 1, "page": 6}
