@@ -76,7 +76,7 @@ def break_one(mailer, monkeypatch, number):
 
     def refuse(tx, composed, *args, **options):
         if composed.message.subject.endswith(f"Number {number}"):
-            tx.execute("SELECT nothing FROM nowhere", {})
+            tx.execute("SELECT missing FROM nowhere", {})
         return put(tx, composed, *args, **options)
 
     monkeypatch.setattr(mailer.outbox, "put", refuse)
