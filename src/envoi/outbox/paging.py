@@ -12,6 +12,7 @@ is looked for in two ways:
 # ruff: noqa: S608 # every part of these texts stands in this file; values are parameters
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from envoi.core.delivery import State
@@ -63,25 +64,49 @@ def page_ids(tx: Tx, query: Query, before_id: int, limit: int) -> tuple[int, ...
     return found + finder.behind(floor, limit - len(found))
 
 
-def sources(query: Query) -> Iterator[str]:
-    """Return statements for ids that hold all that is meant, each by an index of its own."""
+def among(dialect: str, column: str, select: str) -> str:
+    """Return the condition that a column is one of what a statement finds.
+
+    An array is computed once, and looked up by index: PostgreSQL is not free to go through all
+    rows instead because it takes the few for many.
+    """
+    return f"{column} = ANY(ARRAY({select}))" if dialect != "sqlite" else f"{column} IN ({select})"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where all deliveries that are meant are among others.
+
+    Args:
+        rows: A statement for their ids, by an index.
+        of: One for the messages or events that they belong to, where those are found first: they
+            must be few, too.
+    """
+
+    rows: str
+    of: str = ""
+
+
+def sources(dialect: str, query: Query) -> Iterator[Source]:
+    """Return where to look for what is meant, each by an index of its own."""
     if query.event_id:
-        yield f"{_DELIVERIES} event_id = :event_id"
+        yield Source(f"{_DELIVERIES} event_id = :event_id")
     if query.address:
-        yield f"{_DELIVERIES} lower(address) IN (:address, :address_low)"
+        yield Source(f"{_DELIVERIES} lower(address) IN (:address, :address_low)")
     if query.states and State.SENT not in query.states:
-        yield " UNION ALL ".join(_of_states(query.states))
+        yield Source(" UNION ALL ".join(_of_states(query.states)))
     if query.transport not in {"", "default"}:
-        yield f"{_DELIVERIES} {ELSEWHERE} AND transport = :transport"
+        yield Source(f"{_DELIVERIES} {ELSEWHERE} AND transport = :transport")
     if query.kind:
         of_kind = "SELECT id FROM envoi_message WHERE kind = :kind"
-        yield f"{_DELIVERIES} message_id IN ({of_kind})"
+        yield Source(f"{_DELIVERIES} {among(dialect, 'message_id', of_kind)}", of_kind)
     if query.application:
-        of_application = "SELECT id FROM envoi_event WHERE application = :application"
-        yield f"{_DELIVERIES} event_id IN ({of_application})"
+        of_it = "SELECT id FROM envoi_event WHERE application = :application"
+        yield Source(f"{_DELIVERIES} {among(dialect, 'event_id', of_it)}", of_it)
     if query.since_ms:
-        since = f"SELECT id FROM envoi_message WHERE kind IN ({_KINDS}) AND date_ms >= :since_ms"
-        yield f"{_DELIVERIES} message_id IN ({since})"
+        of_kinds = among(dialect, "kind", _KINDS)
+        since = f"SELECT id FROM envoi_message WHERE {of_kinds} AND date_ms >= :since_ms"
+        yield Source(f"{_DELIVERIES} {among(dialect, 'message_id', since)}", since)
 
 
 def _top(tx: Tx) -> int:
@@ -110,19 +135,25 @@ class _Finder:
 
     def behind(self, top: int, limit: int) -> tuple[int, ...]:
         """Return what is meant below `top`: by an index that knows few rows, else row by row."""
-        for source in sources(self._query):
-            count = f"SELECT COUNT(*) FROM ({source} LIMIT :few) AS few"
-            [[number]] = self._tx.execute(count, {**self._params, "few": FEW_ROWS})
-            if cast("int", number) < FEW_ROWS or self._query.event_id:
-                return self._among(source, top, limit)
+        for source in sources(self._tx.dialect, self._query):
+            if source.of and self._count(source.of) >= FEW_ROWS:
+                continue
+            count = self._count(source.rows)
+            if not count:
+                return ()
+            if count < FEW_ROWS or self._query.event_id:
+                return self._among(source.rows, top, limit)
         return self.walk(0, top, limit)
 
+    def _count(self, select: str) -> int:
+        counted = f"SELECT COUNT(*) FROM ({select} LIMIT :few) AS few"
+        [[count]] = self._tx.execute(counted, {**self._params, "few": FEW_ROWS})
+        return cast("int", count)
+
     def _among(self, source: str, top: int, limit: int) -> tuple[int, ...]:
-        # MATERIALIZED: nothing may be cleverer and go through all rows after all.
         rows = self._tx.execute(
-            f"""WITH source AS MATERIALIZED ({source})
-            SELECT d.id FROM envoi_delivery d
-            WHERE d.id IN (SELECT id FROM source) AND {self._where} AND d.id < :top
+            f"""SELECT d.id FROM envoi_delivery d
+            WHERE {among(self._tx.dialect, "d.id", source)} AND {self._where} AND d.id < :top
             ORDER BY d.id DESC LIMIT :limit""",
             {**self._params, "top": top, "limit": limit},
         )
