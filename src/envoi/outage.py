@@ -77,11 +77,18 @@ class Outage:
         if was_down:
             self._parts.journal.note(Fact.RELAY_BACK, relay=self._relay)
 
-    def look(self, now_ms: int, carrier: Carrier) -> None:
-        """Tell of mail that waits, and try the relay again when its time has come."""
+    def look(self, now_ms: int, carrier: Carrier, *, has_stand_in: bool = False) -> None:
+        """Tell of mail that waits, and try the relay again when its time has come.
+
+        Args:
+            now_ms: The clock.
+            carrier: The relay's.
+            has_stand_in: Whether another relay carries its mail meanwhile: then none waits.
+        """
         if self._trouble is None or now_ms < self.next_due_ms:
             return
-        self._tell_waiting(now_ms)
+        if not has_stand_in:
+            self._tell_waiting(now_ms)
         self.next_due_ms = now_ms + self._wait_ms
         if self._parts.outbox.may_try(self._relay, now_ms, self._wait_ms):
             carrier.retry_now()

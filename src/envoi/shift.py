@@ -5,11 +5,11 @@ trouble, and which one an operator has paused. Everybody looks once per second.
 """
 
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from envoi.assembly import Parts
-from envoi.core.failover import wards
+from envoi.core.failover import stand_in, wards
 from envoi.errors import OutboxError
 from envoi.journal import Fact
 from envoi.outbox.claim import Claim
@@ -66,6 +66,8 @@ class Shift:
         self._waits_until_ms = 0
         self._share = 0
         self.is_paused = False
+        # Whether another relay carries its mail, should this one be in trouble.
+        self.has_stand_in = False
         # A relay that captures takes everything; any other begins with its own mail alone.
         everything = tuple(name for name in parts.relays.names if name != post.relay)
         self.wards: tuple[str, ...] = everything if post.is_capturing else ()
@@ -96,6 +98,16 @@ class Shift:
     def begin_anew(self) -> None:
         """Take everything as due, because the clock went back; our leases may run out."""
         self._beat_at_ms = self._beaten_at_ms = self._look_at_ms = self._waits_until_ms = 0
+
+    def let_others_wake(self, now_ms: int) -> None:
+        """Claim nothing for a while, because a lease has passed between two turns.
+
+        The clock went ahead, or this machine slept. Where all workers go by that clock, those
+        who live look dead for a moment, and what they are sending must not be taken from them.
+        """
+        self._share = 0
+        # Until each has had its beat.
+        self._waits_until_ms = now_ms + self._lease_ms // 3 + LOOK_EVERY_MS
 
     def look(self, now_ms: int) -> bool:
         """Take in what the others did, when it is time for that; whether it was."""
@@ -172,11 +184,9 @@ class Shift:
             return
         self.is_paused = self._post.relay in by_hand
         served = {each.transport for each in found}
-        self._stand_in(wards(self._post.relay, self._failover, down | by_hand.keys(), served))
-
-    @property
-    def _failover(self) -> Mapping[str, Sequence[str]]:
-        return self._parts.relays.failover
+        paused, failover = down | by_hand.keys(), self._parts.relays.failover
+        self.has_stand_in = bool(stand_in(failover[self._post.relay], paused, served))
+        self._stand_in(wards(self._post.relay, failover, paused, served))
 
     def _stand_in(self, names: tuple[str, ...]) -> None:
         before, self.wards = self.wards, names

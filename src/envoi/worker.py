@@ -174,18 +174,21 @@ class Worker:
         if self._chores.take_routed():
             self._is_woken.set()
             self._stir()
-        self._outage.look(now_ms, self._carrier)
+        self._outage.look(now_ms, self._carrier, has_stand_in=self._shift.has_stand_in)
         self._hear(self._carrier.turn(self._timeout_s(now_ms)))
         self._gather()
         self._write_down(self._parts.clock())
 
     def _mind_clock(self, now_ms: int) -> None:
         # Whatever was to be done at a moment of the old clock is done now: it may be a day ahead.
-        by_ms, self._turned_at_ms = self._turned_at_ms - now_ms, now_ms
-        if by_ms < STEP_BACK_MS:
+        before_ms, self._turned_at_ms = self._turned_at_ms, now_ms
+        if before_ms and now_ms - before_ms >= self._lease_ms:
+            self._shift.let_others_wake(now_ms)
+        if before_ms - now_ms < STEP_BACK_MS:
             return
+        seconds = (before_ms - now_ms) // 1000
         note = self._parts.journal.note
-        note(Fact.CLOCK_WENT_BACK, worker=self._post.name, seconds=by_ms // 1000)
+        note(Fact.CLOCK_WENT_BACK, worker=self._post.name, seconds=seconds)
         self._look_at_ms, self._again_at_ms = 0, None
         self._setback.hurry()
         self._shift.begin_anew()
@@ -337,6 +340,9 @@ class Worker:
         return taken.claims
 
     def _room(self, now_ms: int) -> int:
+        # A turn that took longer than a lease was none: see `Shift.let_others_wake`.
+        if now_ms - self._turned_at_ms >= self._lease_ms:
+            return 0
         if self._shift.stands_by or not (self._is_woken.is_set() or now_ms >= self._look_at_ms):
             return 0
         # Whoever rings from here on is heard at the next turn.

@@ -192,6 +192,22 @@ def test_an_application_names_the_relay_of_its_mail(two, relay, backup):
     assert (len(relay.kept), len(backup.kept)) == (0, 1)
 
 
+def test_mail_for_a_relay_that_left_the_settings_is_told_of(two):
+    text = two.config.read_text()
+    two.config.write_text(text.replace("[application]", "[application]\nrelay = 'backup'"))
+    sent_one(two)
+    lone = text.replace(', "failover": ["backup"]', "").partition("[relays.backup]")
+    two.config.write_text(lone[0].replace('failover = ["backup"]', "") + "[outbox]" +
+                          lone[2].partition("[outbox]")[2])  # fmt: skip
+
+    ended = two.run("check")
+
+    assert ended.code == 1
+    assert "relay backup: 1 deliveries wait for it" in ended.out
+    assert "`envoi outbox cancel --transport backup`" in ended.out
+    assert listed(two)["backup"]["state"] == "unset"
+
+
 def test_captured_mail_is_that_of_all_relays(two, relay, backup):
     sent_one(two)
     text = two.config.read_text().replace("[application]", "[application]\nrelay = 'backup'")

@@ -1,6 +1,5 @@
 """This room is `envoi relay`: which relays there are, how each is, and pausing one by hand."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,10 +11,9 @@ from envoi.cli.exits import ExitCode
 from envoi.cli.findings import Finding, Level
 from envoi.cli.moments import both, local
 from envoi.cli.presence import live_workers
-from envoi.cli.relay_findings import of_relays
+from envoi.cli.relay_findings import of_relays, waiting_by_relay
 from envoi.cli.typed import Json, examples
 from envoi.cli.who import system_user
-from envoi.core.delivery import State
 from envoi.errors import NotFoundError
 from envoi.outbox import audit, find
 from envoi.outbox import relay as relays
@@ -163,7 +161,7 @@ def _known(parts: Parts) -> list[_Known]:
         down = {one.relay: one for one in relays.relays_down(tx)}
         paused = relays.paused_by_hand(tx)
     # Mail may wait for a relay that left the settings.
-    waiting = _waiting(counts)
+    waiting = waiting_by_relay(counts)
     names = [*parts.relays.names, *sorted(waiting.keys() - set(parts.relays.names))]
     return [
         _Known(
@@ -178,14 +176,6 @@ def _known(parts: Parts) -> list[_Known]:
         )
         for name in names
     ]
-
-
-def _waiting(counts: Mapping[tuple[str, State], int]) -> dict[str, int]:
-    waiting: dict[str, int] = {}
-    for (name, state), count in counts.items():
-        if state in {State.QUEUED, State.UNCERTAIN, State.SENDING}:
-            waiting[name] = waiting.get(name, 0) + count
-    return waiting
 
 
 def _form(one: _Known) -> dict[str, object]:

@@ -1,15 +1,20 @@
 """This room looks at the relays for `envoi check` and `envoi relay test`; it sends no mail."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
-from envoi.assembly import Parts
+from envoi.assembly import Parts, now_ms
 from envoi.cli.findings import Finding, Level
 from envoi.cli.presence import SWITCH, how_to_switch_on
-from envoi.errors import SettingsError
+from envoi.core.delivery import State
+from envoi.errors import OutboxError, SettingsError
+from envoi.outbox import find
 from envoi.relays import DEFAULT, own_keys
 from envoi.transport.courier import CourierCarrier
 from envoi.transport.custom import OwnTransport
 from envoi.transport.diagnose import walk_relay
+
+_WAITING = frozenset({State.QUEUED, State.UNCERTAIN, State.SENDING})
 
 
 def of_relays(
@@ -30,6 +35,31 @@ def of_relays(
         return
     for name in names or parts.relays.names:
         yield from _of_relay(parts, name, is_connecting=is_connecting)
+    if not names:
+        yield from _of_lost_mail(parts)
+
+
+def _of_lost_mail(parts: Parts) -> Iterator[Finding]:
+    """Name the relays that left the settings while mail waits for them."""
+    with suppress(OutboxError), parts.outbox.reading() as tx:  # told as a finding of the outbox
+        waiting = waiting_by_relay(find.stats(tx, now_ms()).counts)
+        for name in sorted(waiting.keys() - set(parts.relays.names)):
+            said = f"{waiting[name]} deliveries wait for it, and the settings have no such relay"
+            advice = f"name it in [relays.{name}], or `envoi outbox cancel --transport {name}`"
+            yield Finding(Level.WRONG, f"relay {name}", said, advice)
+
+
+def waiting_by_relay(counts: Mapping[tuple[str, State], int]) -> dict[str, int]:
+    """Return how many deliveries wait for each relay, by its name; only where some do.
+
+    Args:
+        counts: Deliveries by relay and state, as `find.stats` counts them.
+    """
+    waiting: dict[str, int] = {}
+    for (name, state), count in counts.items():
+        if state in _WAITING:
+            waiting[name] = waiting.get(name, 0) + count
+    return waiting
 
 
 def _of_relay(parts: Parts, name: str, *, is_connecting: bool) -> Iterator[Finding]:

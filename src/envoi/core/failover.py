@@ -20,18 +20,23 @@ def wards(
         served: Relays that a live worker serves.
 
     >>> wards("b", {"a": ["b", "c"]}, paused={"a"}, served={"b", "c"})
-    ('b',)
+    ('a',)
     """
     if name in paused:
         return ()
     return tuple(
         ward
         for ward in sorted(failover)
-        if ward in paused and _first_of(failover[ward], paused, served) == name
+        if ward in paused and stand_in(failover[ward], paused, served) == name
     )
 
 
-def _first_of(names: Sequence[str], paused: Collection[str], served: Collection[str]) -> str:
+def stand_in(names: Sequence[str], paused: Collection[str], served: Collection[str]) -> str:
+    """Return the relay that stands in for one with these behind it; empty: none can.
+
+    >>> stand_in(["b", "c"], paused={"b"}, served={"b", "c"})
+    'c'
+    """
     # One that nobody serves would be waited for in vain.
     return next((name for name in names if name not in paused and name in served), "")
 
