@@ -30,6 +30,10 @@ def codes(result):
     return {number: outcome.code for number, outcome in result.outcomes.items()}
 
 
+def codes_of_refused(result):
+    return [outcome.code for outcome in result.outcomes.values() if isinstance(outcome, Reply)]
+
+
 def parcels(count, first=1, recipient="ann"):
     return [parcel(number, recipient) for number in range(first, first + count)]
 
@@ -218,15 +222,25 @@ def test_a_421_on_one_of_several_connections_lowers_their_number(carrying, fault
 @pytest.mark.parametrize("fault", [Fault.MAIL_421, Fault.RCPT_421, Fault.DATA_421, Fault.END_421])
 def test_a_relay_that_sends_every_connection_away_is_in_trouble(relay, carrying, fault):
     relay.messages.play([], then=fault)
-    carrier = carrying(options(relay.port, connections=2))
+    carrier = carrying(options(relay.port))
 
     result = carry(carrier, parcels(30))
 
     assert [trouble.stage for trouble in result.troubles] == [Stage.MAIL]
     assert "421" in result.troubles[0].because
-    assert relay.ledger.connections <= 4
+    assert relay.ledger.connections == 3
     untried = [o for o in result.outcomes.values() if isinstance(o, Unreachable)]
     assert all(not outcome.had_turn for outcome in untried)
+
+    carrier.retry_now()
+    well = Round()
+    drive(carrier, well, until=lambda: bool(well.wells))
+    again = carry(carrier, parcels(30, first=100))
+
+    # One mail more is offered, until the relay deals with one.
+    assert relay.ledger.connections == 4
+    assert len(again.troubles) == 1
+    assert codes_of_refused(again) == [421]
 
 
 def test_a_relay_that_hangs_up_after_many_refusals_is_not_in_trouble(relay, carrying):

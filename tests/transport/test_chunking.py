@@ -152,9 +152,9 @@ def test_a_mail_is_not_put_behind_a_content_whose_answer_does_not_come(
     relay, carrying, monkeypatch
 ):
     monkeypatch.setattr("envoi.transport.line._STUCK_S", 0.05)
-    carrier = carrying(relay, connections=2, content_timeout_s=3)
-    send_all(carrier, 6)
+    carrier = carrying(relay, connections=2, content_timeout_s=30)
     carrier.limit_connections(1)
+    send_all(carrier, 6)
     carrier.load(parcel(10, "hang_kept-newsletter"))
     result = Round()
     drive(carrier, result, until=lambda: len(relay.kept) == 7)

@@ -154,13 +154,15 @@ class Pool:
             self._barren_count += 1
         if self._barren_count < _MAX_BARREN or self.lines:
             return None
-        return self.fail(
-            RelayTrouble(
-                stage=Stage.MAIL,
-                because=f"the relay hangs up whenever it is offered mail: {session.because}",
-                advice="see the relay's log",
-            )
+        trouble = RelayTrouble(
+            stage=Stage.MAIL,
+            because=f"the relay hangs up whenever it is offered mail: {session.because}",
+            advice="see the relay's log",
         )
+        self.fail(trouble)
+        # Until it deals with a mail, one connection more is enough to know.
+        self._barren_count = _MAX_BARREN - 1
+        return trouble
 
     def expire(self) -> None:
         """End what is late, close what is idle for long or above the limit."""
