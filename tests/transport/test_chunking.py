@@ -168,6 +168,24 @@ def test_a_mail_is_not_put_behind_a_content_whose_answer_does_not_come(
     assert summary(result.outcomes[11]) == "content 250"
 
 
+def test_a_window_of_large_contents_goes_through_tls(carrying, certificates):
+    line = b"x" * 70 + b"\r\n"
+    contents = [b"Subject: %d\r\n\r\n" % n + line * 800 for n in range(1, 31)]
+    traits = RelayTraits(tls="tls", context=certificates.contexts["good"])
+    with FaultyRelay(traits) as relay:
+        carrier = carrying(
+            relay, host="localhost", tls="tls", ca_file=certificates.ca_file, content_timeout_s=20
+        )
+        result = Round()
+        waiting = [parcel(n, content=content) for n, content in enumerate(contents, start=1)]
+        drive(carrier, result, until=lambda: len(result.outcomes) == 30, waiting=waiting)
+
+        assert {summary(outcome) for outcome in result.outcomes.values()} == {"content 250"}
+        assert [kept.content for kept in relay.kept] == contents
+        assert relay.ledger.chunks == 30 - PROOF
+        carrier.close(1)
+
+
 def test_room_grows_with_the_window_once_the_relay_is_known(relay, carrying):
     carrier = carrying(relay)
     before = carrier.room()
