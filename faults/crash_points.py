@@ -270,6 +270,8 @@ def _stride(site: Site, seed: int, step: int) -> tuple[int, int]:
     return (1 + seed % step, step) if site.is_quick else (1, 1)
 
 
+# On PostgreSQL a send that fails while its connection lives is nothing that happens, and libpq waits
+# for the server's own word about it; S8c cuts connections as the world does.
 ROWS = (
     Row(
         id="C1",
@@ -301,12 +303,14 @@ ROWS = (
         id="C5",
         title="each write, sync and send of a delivery fails once",
         run=delivery_with_errors,
+        engines=("sqlite",),
         limit_s=600,
     ),
     Row(
         id="C6",
         title="each write, sync and send of an enqueue fails once",
         run=enqueue_with_errors,
+        engines=("sqlite",),
         limit_s=600,
     ),
 )
