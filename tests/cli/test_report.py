@@ -197,3 +197,26 @@ def test_check_names_the_word_of_a_kallithea_that_is_being_debugged(site, tmp_pa
     checked = site.run("--config", str(ini), "check")
 
     assert "errors are not mailed to a@b.test: debug" in checked.out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "is_told"),
+    [
+        pytest.param(
+            "kallithea.ini", "[DEFAULT]\n[app:main]\nemail_to = a@b.test\n", False, id="kallithea"
+        ),
+        pytest.param(
+            "envoi.toml", """omero.web.admins = '[["Ann", "a@b.test"]]'\n""", True, id="omero"
+        ),
+        pytest.param("envoi.toml", '[errors]\nto = ["a@b.test"]\n', False, id="our own"),
+    ],
+)
+def test_broken_links_are_mailed_as_omero_has_it_and_never_for_a_kallithea(
+    site, tmp_path, name, content, is_told
+):
+    (tmp_path / name).write_text(content, "utf-8")
+
+    checked = site.run("--config", str(tmp_path / name), "check")
+
+    assert "mailed to a@b.test" in checked.out
+    assert ("broken links are mailed too" in checked.out) is is_told
