@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envoi import addresses
 from envoi.addresses import parse_address, parse_mailbox
 from envoi.core.people import Address, Mailbox, Person, outsider
 from envoi.errors import AddressError
@@ -244,3 +245,17 @@ def test_lists_show_login_or_address(who, expected):
 
 def test_an_outsider_is_his_address():
     assert outsider(ANN) == Person(id="address:ann@example.org", address=ANN)
+
+
+@given(st.from_regex(addresses._COMMON, fullmatch=True))
+def test_a_common_address_is_read_as_the_libraries_read_it(text):
+    local, _, domain = text.rpartition("@")
+    try:
+        expected = Address(addresses._checked_local(local), addresses._ascii_domain(domain))
+    except ValueError:
+        expected = None
+
+    read = None
+    with suppress(AddressError):
+        read = parse_address(text)
+    assert read == expected
