@@ -4,17 +4,17 @@ What is measured goes through the names that applications have: `Mailer`, the co
 """
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 from bench import mails, postgres
 from bench.order import Order
-from envoi import Event, Mailer, ReadyMail, parse_mailbox
+from envoi import Event, Mailer, ReadyMail, cli, parse_mailbox
 
 # Events name one of them; more would only make the set-up longer.
 USERS = 200
@@ -65,11 +65,11 @@ def opened(order: Order, people: int = 0) -> Generator[Mailer]:
             make_people(order.place / "people.db", people)
             text += _PEOPLE.format(people=order.place / "people.db")
         path.write_text(text, "utf-8")
-        envoi(order, "db", "upgrade")
-        if not people:
-            _add_users(order)
         mailer = Mailer.from_file(path)
         try:
+            mailer.outbox.upgrade()
+            if not people:
+                _add_users(order)
             yield mailer
         finally:
             mailer.close()
@@ -81,11 +81,17 @@ def settings_path(order: Order) -> Path:
 
 
 def envoi(order: Order, *words: str) -> str:
-    """Run a command to its end; return what it printed."""
-    done = subprocess.run(_command(order, *words), check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"envoi {words[0]} ended with {done.returncode}: {done.stderr}")
-    return done.stdout
+    """Run a command to its end, in this process, which saves a start; return what it printed.
+
+    Raises:
+        RuntimeError: It did not do what was asked.
+    """
+    printed = StringIO()
+    with redirect_stdout(printed):
+        code = cli.main(["--config", str(settings_path(order)), *words])
+    if code:
+        raise RuntimeError(f"envoi {' '.join(words[:2])} ended with {code}")
+    return printed.getvalue()
 
 
 def servers(order: Order, worker_pid: int = 0) -> dict[str, object]:
@@ -93,18 +99,18 @@ def servers(order: Order, worker_pid: int = 0) -> dict[str, object]:
 
     Args:
         order: What the program was told.
-        worker_pid: 0: the program itself delivers.
+        worker_pid: Of an `envoi work`; 0 where there is none.
     """
     server = order.options.get("server_pid")
-    return {"servers": [server] if server else [], "worker": worker_pid or os.getpid()}
+    return {"servers": [server] if server else [], "worker": worker_pid}
 
 
 @contextmanager
 def worker(order: Order) -> Generator["subprocess.Popen[bytes]"]:
     """Run `envoi work` beside this program; stopped gently with the block."""
-    with subprocess.Popen(
-        _command(order, "--log-level", "warning", "work"), stdout=subprocess.DEVNULL
-    ) as process:
+    command = [sys.executable, "-m", "envoi", "--config", str(settings_path(order))]
+    command += ["--log-level", "warning", "work"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
             yield process
         finally:
@@ -159,10 +165,6 @@ def refuse_unsettled(order: Order) -> None:
     others = {state: count for state, count in counts.items() if count and state != "sent"}
     if others:
         raise RuntimeError(f"expected every delivery to be sent, found {others}")
-
-
-def _command(order: Order, *words: str) -> list[str]:
-    return [sys.executable, "-m", "envoi", "--config", str(settings_path(order)), *words]
 
 
 def _add_users(order: Order) -> None:

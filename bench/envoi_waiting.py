@@ -23,7 +23,7 @@ PATIENCE_S = 10.0
 def main() -> None:
     """Do what the order says."""
     wanted = order.read(sys.argv)
-    with envoi_outbox.opened(wanted) as mailer, envoi_outbox.worker(wanted):
+    with envoi_outbox.opened(wanted) as mailer, envoi_outbox.worker(wanted) as worker:
         dice = random.Random(wanted.count)
         counters = Path(wanted.option("counters"))
 
@@ -43,7 +43,7 @@ def main() -> None:
                 told |= {"sent_ms": median(sent_ms), "sent_ms_95": _late(sent_ms)}
             return told
 
-        order.serve(wanted, work, envoi_outbox.servers(wanted))
+        order.serve(wanted, work, envoi_outbox.servers(wanted, worker.pid))
 
 
 def _late(values: tuple[float, ...]) -> float:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -73,8 +74,10 @@ def run_group(
         for result in results:
             if result.because:
                 continue
-            say(f"{group.name}: round {number} of {rounds}: {result.row.name}")
+            began_s = time.monotonic()
             _run(result)
+            taken_s = time.monotonic() - began_s
+            say(f"{group.name}: round {number} of {rounds}: {result.row.name}: {taken_s:.0f} s")
     return results
 
 
