@@ -468,3 +468,15 @@ def test_a_name_that_nobody_knows():
 
     assert result.troubles[0].stage is Stage.CONNECT
     assert "nowhere.invalid" in result.troubles[0].because
+
+
+@pytest.mark.parametrize("last", ["rcpt_550_354", "rcpt_550", "data_451", "mail_451"])
+def test_a_connection_is_renewed_whatever_its_last_reply_was_about(relay, last):
+    """Behind a lone dot comes a reply that is about no mail: nobody hears of it."""
+    relay.messages.play(["", last, ""])
+    opts = options(relay.port, messages_per_connection=2, connections=1, idle_s=600)
+
+    result = send(opts, *(parcel(number) for number in (1, 2, 3)))
+
+    assert result.outcomes.keys() == {1, 2, 3}
+    assert [kept.connection for kept in relay.kept] == [1, 2]

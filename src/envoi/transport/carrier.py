@@ -287,6 +287,9 @@ class SmtpCarrier:
         for line in tuple(self._stirred):
             if line.session.has_news:
                 self._hear_of(line)
+            elif line.is_worn and line.session.is_idle:
+                # Its last reply, to a lone dot, was about no mail.
+                line.leave()
         if self._pool.is_down and not was_down:
             # What was given back on the connections before this one.
             self._collect()
