@@ -87,7 +87,7 @@ def _growth() -> Group:
         title="Cost of a mail beside stored ones, as a multiple of the same at 1,000",
         reference="",
         columns=tuple(Column(f"at {size:,}", told(f"x_{size}")) for size in reversed(SIZES)),
-        rows=tuple(replace(row, limit_s=900) for row in rows),
+        rows=tuple(replace(row, limit_s=900, quick_options={"sizes": SIZES[:-1]}) for row in rows),
         max_rounds=1,
         is_quick=False,
     )

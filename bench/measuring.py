@@ -6,6 +6,7 @@ only the sum at their end. The kernel counts processor time in steps of 10 ms.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -77,19 +78,20 @@ class Meter:
         return sum(_cpu_s(pid) for pid in self._family())
 
     def _family(self) -> Iterator[int]:
-        children = _children()
-        waiting = [pid for pid in self._roots if pid not in self._without]
+        waiting = list(self._roots)
         while waiting:
             pid = waiting.pop()
-            yield pid
-            waiting += [child for child in children.get(pid, ()) if child not in self._without]
+            if pid not in self._without:
+                yield pid
+                waiting += _children(pid)
 
 
-def _children() -> dict[int, list[int]]:
-    children: dict[int, list[int]] = {}
-    for entry in _PROC.iterdir():
-        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
-            children.setdefault(int(fields[1]), []).append(int(entry.name))
+def _children(pid: int) -> list[int]:
+    children: list[int] = []
+    for task in (_PROC / str(pid) / "task").glob("*/children"):
+        # A thread may end while we look.
+        with suppress(OSError):
+            children += map(int, task.read_text().split())
     return children
 
 

@@ -1,7 +1,7 @@
 """This room has the form of what is measured: rows in groups; the rows of a group run in turn."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from bench.running import Load, Measured, Program
 
@@ -42,6 +42,7 @@ class Row:
         program: What is run.
         load: What it carries.
         quick: How many mails a quick run carries.
+        quick_options: What else is different then.
         needs: What must be installed.
         is_on_postgresql: Whether it needs the server.
         limit_s: How long the measured part may take.
@@ -51,13 +52,16 @@ class Row:
     program: Program
     load: Load
     quick: int
+    quick_options: Mapping[str, object] = field(default_factory=dict[str, object])
     needs: tuple[Need, ...] = ()
     is_on_postgresql: bool = False
     limit_s: float = 120
 
     def quickly(self) -> "Row":
         """Return the row with the load of a quick run."""
-        return replace(self, load=replace(self.load, count=self.quick))
+        options = {**self.program.options, **self.quick_options}
+        program = replace(self.program, options=options)
+        return replace(self, program=program, load=replace(self.load, count=self.quick))
 
 
 @dataclass(frozen=True, slots=True)
