@@ -270,8 +270,8 @@ def _stride(site: Site, seed: int, step: int) -> tuple[int, int]:
     return (1 + seed % step, step) if site.is_quick else (1, 1)
 
 
-# On PostgreSQL a send that fails while its connection lives is nothing that happens, and libpq waits
-# for the server's own word about it; S8c cuts connections as the world does.
+# On PostgreSQL a send that fails while its connection lives is nothing that happens, and libpq
+# waits for the server's own word about it; S8c cuts connections as the world does.
 ROWS = (
     Row(
         id="C1",
