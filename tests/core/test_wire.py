@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from envoi.core import wire as wires
 from envoi.core.kind import clean_line, clean_text
 from envoi.core.message import Attachment, Block, Words
+from envoi.core.mime import addresses
 from envoi.core.people import Address, Mailbox
 from envoi.core.wire import (
     PERSONAL_MARKER,
@@ -530,3 +532,16 @@ def test_an_empty_text_still_makes_a_lawful_mail():
 def test_a_line_that_became_two_is_seen_at_the_end_too(line):
     with pytest.raises(ValueError, match="nothing was written"):
         _proved(["X: y\r\n", line])
+
+
+@given(
+    name=st.from_regex(r"[A-Za-z0-9 -]{0,64}", fullmatch=True),
+    address=st.from_regex(r"[a-z0-9_+]{1,60}@[a-z0-9]{1,30}\.test", fullmatch=True),
+)
+def test_a_plain_mailbox_is_written_as_every_other_is(name, address):
+    local, _, domain = address.rpartition("@")
+    own = delivery(address=Address(local, domain), name=name)
+
+    written = wires._own_to(own, utf8=False).decode()
+
+    assert written == addresses("To", (Mailbox(own.address, name),), utf8=False)
