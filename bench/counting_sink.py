@@ -96,7 +96,8 @@ class Conversation:
             case b"QUIT":
                 self.is_over = True
                 return b"221 2.0.0 bye\r\n"
-        return b"250 2.1.0 ok\r\n"
+            case _:
+                return b"250 2.1.0 ok\r\n"
 
     def _content(self) -> bytes | None:
         end = self._buffer.find(_END)

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from statistics import median
+from typing import cast
 
 from bench import envoi_outbox, envoi_walk, order
 from envoi import Mailer
@@ -52,8 +53,7 @@ class Grown:
 def main() -> None:
     """Do what the order says."""
     wanted = order.read(sys.argv)
-    sizes = wanted.options["sizes"]
-    assert isinstance(sizes, list)
+    sizes = cast("list[int]", wanted.options["sizes"])
     with ExitStack() as stack:
         full = _outbox(stack, wanted, "full")
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import IO
 
 from bench.counting_sink import COUNTERS
 
@@ -118,7 +119,7 @@ def open_sink(folder: Path, kind: Kind) -> Generator[Sink]:
             if _answers(sink):
                 yield sink
                 return
-    raise SinkError(f"the sink does not answer on port {port}")
+    raise SinkError(f"the sink does not answer, asked on {PORT_TRIES} ports")
 
 
 def has_smtp_sink() -> bool:
@@ -162,10 +163,10 @@ def _sink(
 
 @contextmanager
 def running(
-    command: list[str], stdout: object = subprocess.DEVNULL
+    command: list[str], stdout: "IO[bytes] | int" = subprocess.DEVNULL
 ) -> Generator["subprocess.Popen[bytes]"]:
     """Run a process beside ours, and end it with the block."""
-    process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.DEVNULL)  # type: ignore[call-overload] # a file or a number
+    process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.DEVNULL)
     try:
         yield process
     finally:
