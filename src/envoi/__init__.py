@@ -22,6 +22,7 @@ from envoi.errors import (
     UnknownKindError,
 )
 from envoi.mailer import Mailer, Receipt, Stored
+from envoi.marks import sensitive
 
 __all__ = [
     "Address",
@@ -49,4 +50,5 @@ __all__ = [
     "UnknownKindError",
     "parse_address",
     "parse_mailbox",
+    "sensitive",
 ]

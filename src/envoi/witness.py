@@ -9,6 +9,7 @@ import linecache
 import sys
 import sysconfig
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
@@ -19,8 +20,9 @@ from typing import cast
 
 from envoi.core.incident import MAX_MESSAGE_CHARS, Frame, Link, Raised
 from envoi.core.kind import MASK
-from envoi.core.portrait import MAX_BITS, portrait
-from envoi.core.scrub import Scrubber, is_known_by_value, is_secret_name
+from envoi.core.portrait import MAX_BITS, attributes, portrait
+from envoi.core.scrub import Scrubber, is_known_by_value, is_long, is_secret_name
+from envoi.marks import is_marked
 
 # A recursion of a thousand calls says nothing that these do not say.
 MAX_FRAMES = 60
@@ -35,6 +37,9 @@ MAX_VARIABLES = 30
 # How many names of one call are looked at, in the search for secrets too.
 MAX_LOOKED_AT = 200
 MAX_KNOWN = 500
+# How deep values are looked into for secrets, and how many values of one error.
+LOOKED_INTO = 2
+MAX_SEARCHED = 4_000
 # Lines of the source on each side of one of our own.
 AROUND = 2
 # Messages that take longer do more than say something; the request waits for all of them together.
@@ -72,7 +77,7 @@ class Witness:
         self._variables_of = variables_of
         self._is_hidden = is_hidden
         self._asked_until_s = time.monotonic() + MESSAGES_S
-        self.scrubber = Scrubber((*known, *islice(_known_to(error), MAX_KNOWN)))
+        self.scrubber = Scrubber((*known, *islice(self._known(), MAX_KNOWN)))
 
     def look(self) -> Raised:
         """Return the exception with everything that it was raised after."""
@@ -127,7 +132,29 @@ class Witness:
             is_secret = is_secret_name(name) or self._is_marked(frame, name)
             yield name, MASK if is_secret else self._shown(value)
 
+    def _known(self) -> Iterator[str]:
+        waiting = deque(self._named_values())
+        # Those of the calls first, then what they hold: of a large object nothing but a part.
+        for _ in range(MAX_SEARCHED):
+            if not waiting:
+                return
+            name, value, depth, is_hidden = waiting.popleft()
+            text = _text_of(value, is_hidden=is_hidden)
+            if text is None:
+                parts = _parts(name, value) if depth else ()
+                waiting += [(key, item, depth - 1, is_hidden) for key, item in parts]
+            elif is_known_by_value(name, text) or (is_hidden and is_long(text)):
+                yield text
+
+    def _named_values(self) -> Iterator[tuple[str, object, int, bool]]:
+        for one in _chain(self._error):
+            for call in _calls(one.__traceback__):
+                for name, value in islice(_locals(call.tb_frame), MAX_LOOKED_AT):
+                    yield name, value, LOOKED_INTO, self._is_marked(call.tb_frame, name)
+
     def _is_marked(self, frame: FrameType, name: str) -> bool:
+        if is_marked(frame.f_code, name):
+            return True
         try:
             return self._is_hidden is not None and self._is_hidden(frame, name)
         except Exception:  # noqa: BLE001 # somebody else's mark: what it means is not known now
@@ -163,23 +190,27 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     yield from found.values()
 
 
-def _known_to(error: BaseException) -> Iterator[str]:
-    for one in _chain(error):
-        for call in _calls(one.__traceback__):
-            for name, value in islice(_locals(call.tb_frame), MAX_LOOKED_AT):
-                yield from _known_in(name, value, 2)
-
-
-def _known_in(name: str, value: object, depth: int) -> Iterator[str]:
+def _text_of(value: object, *, is_hidden: bool) -> str | None:
+    """Return what may be a secret as a text; None for what holds others, or nothing."""
+    if type(value) is str:
+        return value
     if type(value) is bytes:
-        value = value.decode("utf-8", "replace")
-    if type(value) is str and is_known_by_value(name, value):
-        yield value
-    elif type(value) is dict and depth:
-        table = cast("dict[object, object]", value)
-        for key, item in list(islice(table.items(), MAX_LOOKED_AT)):
-            if type(key) is str:
-                yield from _known_in(key, item, depth - 1)
+        return value.decode("utf-8", "replace")
+    if is_hidden and type(value) is int and value.bit_length() <= MAX_BITS:
+        return str(value)
+    return None
+
+
+def _parts(name: str, value: object) -> Iterator[tuple[str, object]]:
+    """Yield what a value holds under the names that say what it is."""
+    if type(value) is dict:
+        table = list(islice(cast("dict[object, object]", value).items(), MAX_LOOKED_AT))
+        yield from ((key, item) for key, item in table if type(key) is str)
+    elif type(value) is list or type(value) is tuple:
+        row = list(islice(cast("list[object]", value), MAX_LOOKED_AT))
+        yield from ((name, item) for item in row)
+    else:
+        yield from islice(attributes(value, is_private_told=True), MAX_LOOKED_AT)
 
 
 def _locals(frame: FrameType) -> Iterator[tuple[str, object]]:

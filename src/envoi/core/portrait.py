@@ -123,7 +123,7 @@ def _object(value: object, kinds: tuple[type, ...], depth: int) -> Iterator[str]
     if BaseException in kinds:
         yield " "
         yield from _pieces(_ARGS.__get__(value), depth)
-    for number, (name, attribute) in enumerate(_few(_attributes(value, kinds) if depth else ())):
+    for number, (name, attribute) in enumerate(_few(attributes(value) if depth else ())):
         yield f"{',' if number else ''} {name}="
         yield from _named(name, attribute, depth)
     yield ">"
@@ -140,20 +140,29 @@ def _few(items: Iterable[_T]) -> list[_T]:
     return list(islice(items, MAX_ITEMS))
 
 
-def _attributes(value: object, kinds: tuple[type, ...]) -> Iterator[tuple[str, object]]:
-    """Return what the object holds in its own dictionary and slots, and no property's answer."""
-    for kind in kinds:
+def attributes(value: object, *, is_private_told: bool = False) -> Iterator[tuple[str, object]]:
+    """Yield what an object holds in its own dictionary and slots, and no property's answer.
+
+    Args:
+        value: Any object.
+        is_private_told: Whether names that begin with `_` are told, too.
+    """
+    for name, place in _places(value):
+        if name == "__dict__" and type(place) is GetSetDescriptorType:
+            own = cast("dict[object, object]", place.__get__(value))
+            for key in _few(own):
+                if type(key) is str and (is_private_told or not key.startswith("_")):
+                    yield key, own[key]
+        elif type(place) is MemberDescriptorType and (is_private_told or not name.startswith("_")):
+            with suppress(AttributeError):  # a slot that was never filled
+                yield name, place.__get__(value)
+
+
+def _places(value: object) -> Iterator[tuple[str, object]]:
+    for kind in cast("tuple[type, ...]", _MRO.__get__(type(value))):
         for name, place in _DICT.__get__(kind).items():
-            if name == "__dict__" and type(place) is GetSetDescriptorType:
-                own = cast("dict[str, object]", place.__get__(value))
-                yield from ((key, own[key]) for key in _few(own) if _is_shown(key))
-            elif type(place) is MemberDescriptorType and _is_shown(name):
-                with suppress(AttributeError):  # a slot that was never filled
-                    yield name, place.__get__(value)
-
-
-def _is_shown(name: object) -> bool:
-    return type(name) is str and not name.startswith("_")
+            if type(name) is str:
+                yield name, place
 
 
 def _name(kind: type) -> str:

@@ -85,8 +85,12 @@ def is_known_by_value(name: str, value: str) -> bool:
     >>> is_known_by_value("password", "hunter2"), is_known_by_value("key", "filename")
     (True, False)
     """
-    is_long = MIN_KNOWN_CHARS <= len(value) <= MAX_KNOWN_CHARS
-    return is_long and bool(_STRONG.search(_HARMLESS.sub("", name)))
+    return is_long(value) and bool(_STRONG.search(_HARMLESS.sub("", name)))
+
+
+def is_long(value: str) -> bool:
+    """Whether a value is long enough to be looked for, and no book."""
+    return MIN_KNOWN_CHARS <= len(value) <= MAX_KNOWN_CHARS
 
 
 class Scrubber:
