@@ -67,7 +67,7 @@ class Cut:
     @property
     def is_any_state(self) -> bool:
         """Whether every event that has ended is meant."""
-        return set(self.states) == FINAL_STATES
+        return frozenset(self.states) == FINAL_STATES
 
 
 def next_rows(rows: int, took_ms: int) -> int:
