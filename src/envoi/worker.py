@@ -155,6 +155,8 @@ class Worker:
     def look_again(self) -> None:
         """Look for work with the next turn, whenever it would have been."""
         self._look_at_ms = 0
+        # Between two runs nobody slept; a clock that went back meanwhile is noticed as ever.
+        self._turned_at_ms = max(self._turned_at_ms, self._parts.clock())
 
     def _give_up_late(self) -> None:
         drain_s = self._parts.settings.delivery.drain_s

@@ -79,9 +79,9 @@ def stored(outbox, deliveries=None, *, sealed=None, event=None, **message) -> in
 
 def claimed(outbox, limit=100, *, worker="w1", now_ms=NOW, lease_ms=MINUTE, **order):
     """Claim what is due; more of the order by its own names, e.g. `transport="bulk"`."""
-    order = ClaimOrder(worker=worker, limit=limit, lease_ms=lease_ms, **order)
+    wanted = ClaimOrder(worker=worker, limit=limit, lease_ms=lease_ms, **order)
     with outbox.transaction(is_synced=False) as tx:
-        return outbox.claim(tx, order, now_ms)
+        return outbox.claim(tx, wanted, now_ms)
 
 
 def settled(outbox, settlements, now_ms=NOW):

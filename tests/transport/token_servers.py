@@ -121,7 +121,7 @@ class TokenRelay:
         await self._stopping.wait()
         server.close()
         for spoken in self._spoken:
-            if spoken.transport is not None:
+            if isinstance(spoken.transport, asyncio.Transport):
                 spoken.transport.abort()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
