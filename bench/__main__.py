@@ -12,17 +12,20 @@ from pathlib import Path
 
 from bench import against, alone, machine, plot, table, targets
 from bench.postgres import Server, open_server
-from bench.rounds import Result, run_group
+from bench.rounds import Result, open_group, run_group
 from bench.rows import Group
 
 ROUNDS, QUICK_ROUNDS = 5, 3
+# As a shell says of a program that Ctrl-C ended.
+INTERRUPTED = 130
 _ABOUT = """\
 Measure Envoi beside what people install today, in one run on this machine.
 
 Every row is run once per round, all rows of a group in turn; what is printed are medians, and
 ratios between rows of the same rounds. Mails are counted at a sink on this machine; nothing
 leaves it. What is not installed is named with what installs it. The exit code is 0 whatever the
-figures are: they are facts, not a test; 1 when a row failed or it was interrupted.
+figures are: they are facts, not a test; 1 when a row failed, 130 when it was interrupted;
+then it tells what it has.
 
 It takes about half an hour on an idle machine with two cores; with --quick about four minutes,
 with figures that are rough. A single run that takes longer than its limit (two minutes; what fills
@@ -45,9 +48,11 @@ def main(args: Sequence[str] | None = None) -> int:
     # Ended by anybody, what runs is ended too, and what was measured is told.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     measured: list[tuple[Group, tuple[Result, ...]]] = []
+    code = 0
     try:
         _measure(wanted, rounds, measured)
     except KeyboardInterrupt:
+        code = INTERRUPTED
         _progress("interrupted; this is what was measured until now")
     found = {
         (group.name, one.row.name): one
@@ -61,7 +66,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if options.plot:
         _draw(options.plot, measured)
     failed = [one for _, results in measured for one in results if one.is_failed]
-    return int(bool(failed) or len(measured) < len(wanted))
+    return code or int(bool(failed))
 
 
 def _measure(
@@ -69,9 +74,12 @@ def _measure(
 ) -> None:
     with _server_for(wanted) as server:
         for group in wanted:
-            results = run_group(group, rounds, server, _progress)
+            results = open_group(group, server)
             measured.append((group, results))
-            print("\n".join(table.lines_of(group, results)), flush=True)
+            try:
+                run_group(group, results, rounds, _progress)
+            finally:
+                print("\n".join(table.lines_of(group, results)), flush=True)
 
 
 def _write(

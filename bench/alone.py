@@ -41,7 +41,8 @@ def _callers() -> Group:
 
 
 def _waiting() -> Group:
-    idle = Load(count=40, warm=3, sink=Kind.OURS, is_delivered=False)
+    # Warm is a hanging relay when every connection to it waits, and a mail behind each.
+    idle = Load(count=40, warm=25, sink=Kind.OURS, is_delivered=False)
     hangs = replace(idle, sink=Kind.SILENT)
     rows = tuple(
         _row(

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
@@ -53,18 +53,27 @@ def ratio(
     return tuple(ours / theirs for ours, theirs in pairs if theirs)
 
 
-def run_group(
-    group: Group, rounds: int, server: Server | None, say: Callable[[str], None]
-) -> tuple[Result, ...]:
-    """Run all rows of a group.
+def open_group(group: Group, server: Server | None) -> tuple[Result, ...]:
+    """Return a group's results, empty, with the reason where there will be no figure.
 
     Args:
         group: Rows of one kind.
-        rounds: How often each is run.
         server: PostgreSQL; None when there is none.
+    """
+    return tuple(_result(row, server) for row in group.rows)
+
+
+def run_group(
+    group: Group, results: Sequence[Result], rounds: int, say: Callable[[str], None]
+) -> None:
+    """Run all rows of a group; whoever interrupts it has what was measured until then.
+
+    Args:
+        group: Rows of one kind.
+        results: Theirs, as opened; filled here.
+        rounds: How often each is run.
         say: Told of the progress.
     """
-    results = tuple(_result(row, server) for row in group.rows)
     for result in results:
         if not result.because and result.row.load.is_delivered:
             say(f"{group.name}: {result.row.name}: weighing a mail")
@@ -78,7 +87,6 @@ def run_group(
             _run(result)
             taken_s = time.monotonic() - began_s
             say(f"{group.name}: round {number} of {rounds}: {result.row.name}: {taken_s:.0f} s")
-    return results
 
 
 def missing(needs: Iterable[Need]) -> str:

@@ -20,7 +20,7 @@ from bench import against, alone, plot, sinks, table, targets
 from bench.counting_sink import COUNTERS, Conversation, Counters
 from bench.measuring import Meter
 from bench.proxy import open_proxy, round_trip_ms
-from bench.rounds import Result, missing, ratio, run_group
+from bench.rounds import Result, missing, open_group, ratio, run_group
 from bench.rows import RATES, Group, Need, Row
 from bench.running import Load, Measured, Program, RunError, run, weigh
 from bench.sinks import Kind, open_sink
@@ -50,12 +50,18 @@ def group(*rows, reference=""):
     return Group(name="tried", title="Tried", reference=reference, rows=rows, columns=RATES)
 
 
+def measured(tried, *, rounds):
+    results = open_group(tried, None)
+    run_group(tried, results, rounds, lambda _: None)
+    return results
+
+
 def rows_of(*results):
     return {("small", one.row.name): one for one in results}
 
 
 @pytest.mark.parametrize(
-    ("measured", "load"),
+    ("given", "load"),
     [
         pytest.param(KEPT, FEW, id="a peer"),
         pytest.param(WALK, FEW, id="envoi"),
@@ -63,8 +69,8 @@ def rows_of(*results):
         WITH_CHUNKING,
     ],
 )
-def test_a_run_counts_its_mails_at_the_sink(measured, load):
-    found = run(measured, load, LIMIT_S)
+def test_a_run_counts_its_mails_at_the_sink(given, load):
+    found = run(given, load, LIMIT_S)
 
     assert found.count == load.count
     assert found.rate > 0
@@ -169,7 +175,7 @@ def test_a_failed_round_leaves_no_figure_and_the_others_go_on(capsys):
     broken = Row(name="broken", program=replace(WALK, options={"way": "astray"}), load=FEW, quick=1)
     good = Row(name="good", program=KEPT, load=FEW, quick=1)
 
-    results = run_group(group(broken, good), 2, None, lambda _: None)
+    results = measured(group(broken, good), rounds=2)
 
     assert [len(one.runs) for one in results] == [0, 2]
     assert results[0].is_failed
@@ -188,7 +194,7 @@ def test_what_is_missing_is_named_with_what_installs_it():
 def test_without_a_server_rows_on_postgresql_say_so():
     on_postgresql = Row(name="pg", program=WALK, load=FEW, quick=1, is_on_postgresql=True)
 
-    (result,) = run_group(group(on_postgresql), 1, None, lambda _: None)
+    (result,) = measured(group(on_postgresql), rounds=1)
 
     assert result.runs == []
     assert not result.is_failed
@@ -300,6 +306,20 @@ def test_the_program_measures_what_is_asked_for_and_writes_it_down(tmp_path, cap
     assert "waiting: round 1 of 1: relay idle, SQLite: " in told.err
     assert waiting["rows"][0]["runs"][0]["told"]["notify_us"] > 0
     assert len(seen["from the commit to the relay's 250, idle system"]) == 1
+
+
+def test_an_interrupted_run_tells_what_it_has(monkeypatch, capsys):
+    def interrupted(tried, results, _rounds, _say):
+        results[0].runs.append(Measured(rate=1234))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "run_group", interrupted)
+
+    assert program.main(["--only", "far1", "--only", "far10"]) == 130
+
+    told = capsys.readouterr().out
+    assert "1,234" in told
+    assert "10 ms to the relay" not in told.partition("target")[0]
 
 
 def test_the_list_runs_nothing(capsys):
