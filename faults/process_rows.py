@@ -245,7 +245,7 @@ def many_workers(site: Site, _seed: int) -> Tally:
     workers = 3 if site.is_quick else 8
     site.set(smtp={"connections": workers})
     crew = [site.work() for _ in range(workers)]
-    wait_for(lambda: len(site.live_workers) == workers, "all workers")
+    wait_for(lambda: len(site.live_workers) == workers, "all workers", 120)
     site.enqueue(count, per_message=500)
     site.wait_until_settled(240)
     codes = [process.stop() for process in crew]

@@ -84,9 +84,11 @@ def no_sign_in(site: Site, _seed: int) -> Tally:
 def _expect_slow_tries(site: Site, promises: Tally, clock: Clock, fault: str) -> None:
     before = len(site.relay.evidence.sign_ins)
     process = clock.work(site)
+    first = f"a sign-in with {fault}"
+    wait_for(lambda: len(site.relay.evidence.sign_ins) > before, first)
     for tries in (1, 2):
-        what = f"sign-in {tries} with {fault}"
-        wait_for(lambda n=before + tries: _has_signed_in(site, n, clock), what, tick_s=0.5)  # type: ignore[misc]
+        again = f"sign-in {tries} with {fault}"
+        wait_for(lambda n=before + tries: _has_signed_in(site, n, clock), again, tick_s=3.0)  # type: ignore[misc]
         wait(1.0)  # until the worker has heard the answer
         clock.move_ms(OPERATOR_TRY_MS - 10_000)
         wait(1.0)
@@ -98,7 +100,8 @@ def _expect_slow_tries(site: Site, promises: Tally, clock: Clock, fault: str) ->
 def _has_signed_in(site: Site, count: int, clock: Clock) -> bool:
     if len(site.relay.evidence.sign_ins) >= count:
         return True
-    clock.move_ms(2_000)
+    # Not in small steps: to a worker each one looks like a sleep, after which it waits a little.
+    clock.move_ms(20_000)
     return False
 
 
