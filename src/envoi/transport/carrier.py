@@ -250,7 +250,8 @@ class SmtpCarrier:
     # Parcels on their way out.
 
     def _assign(self) -> None:
-        takers = [line for line in self._pool.lines if line.can_take]
+        # One above the limit is to become idle, and closes then.
+        takers = [line for line in self._pool.usable if line.can_take]
         for line in takers:
             if line.session.is_idle and self._backlog:
                 self._give(line)
