@@ -9,6 +9,7 @@ import pytest
 
 from envoi.core.event import Event
 from envoi.errors import OutboxUnavailableError, SchemaError
+from envoi.outbox import Outbox
 from envoi.outbox.together import MOST_AT_ONCE, Together
 
 NOW = 1_800_000_000_000
@@ -19,7 +20,7 @@ PATIENCE_S = 30
 class Desk:
     """An outbox whose transactions are counted, and whose first one can be kept open."""
 
-    outbox: object
+    outbox: Outbox
     opened: int = 0
     error: Exception | None = None
     is_kept: threading.Event = field(default_factory=threading.Event)
