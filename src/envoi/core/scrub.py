@@ -19,7 +19,9 @@ MIN_KNOWN_CHARS, MAX_KNOWN_CHARS = 5, 10_000
 # Django's list with what forms and sessions add to it.
 _SECRET = re.compile(
     r"api|auth|token|key|secret|pass|pwd|signature|cookie|session|csrf|xsrf|credential|private"
-    r"|cvv|cvc|ssn\b|iban|otp\b|card[_-]?n|jwt|bearer",
+    r"|cvv|cvc|(?<![a-z])ssn(?![a-z])|iban|card[_-]?n|jwt|bearer"
+    # A short word, by its own hump: `otpCode` and `user_otp`, and not `laptop`.
+    r"|(?-i:(?<![a-zA-Z])[ht]?otp(?![a-z])|(?<![A-Z])[HT]?(?:Otp|OTP)(?![a-z]))",
     re.IGNORECASE,
 )
 # Words that hold one of those and are none.
