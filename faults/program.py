@@ -59,7 +59,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         order = read_order(words)
     except LookupError as err:
-        print(err.args[0], file=sys.stderr)
+        print(err, file=sys.stderr)
         return 2
     if order is None:
         print(listing(), end="")

@@ -274,14 +274,28 @@ class Site:
 
     def finish(self, timeout_s: float = FINISH_S) -> Tally:
         """Let a worker without faults deliver what is left, and return the tally."""
-        process = self.work()
+        process = self._work_for_sure(timeout_s)
         self.wait_until_settled(timeout_s)
-        # Everything may be settled before it hears signals.
-        wait_for(lambda: process.pid in self.live_workers, "the worker to sign on", timeout_s)
         code = process.stop()
         found = self.tally()
         found.expect(code == 0, f"a worker that was asked to stop ended with {code}")
         return found
+
+    def _work_for_sure(self, timeout_s: float) -> Process:
+        """Start a worker until one stays, as a supervisor would; it has signed on by then.
+
+        A database that has just lost a hundred clients may have no room for the next one yet.
+        """
+        process = self.work()
+
+        def has_signed_on() -> bool:
+            nonlocal process
+            if not process.is_alive:
+                process = self.work()
+            return process.pid in self.live_workers
+
+        wait_for(has_signed_on, "the worker to sign on", timeout_s, tick_s=0.1)
+        return process
 
     def tally(self, *, may_fail: Iterable[str] = (), may_be: Sequence[State] = ()) -> Tally:
         """Compare the outbox with the relay's ledger.
