@@ -79,7 +79,7 @@ def listing() -> str:
 
 
 def _alone(row: Row) -> str:
-    return "" if len(row.engines) > 1 else f" ({row.engines[0]})"
+    return "" if len(row.engines) > 1 else f" ({', '.join(row.engines)})"
 
 
 def read_order(words: Sequence[str] | None) -> Order | None:
