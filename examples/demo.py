@@ -28,10 +28,10 @@ from envoi import EnvoiError, Mailer, Receipt, Stored
 from envoi.core.delivery import State
 from envoi.directory.people import add_user
 from envoi.directory.records import UserDraft
+from envoi.fleet import Fleet
 from envoi.outbox.explain import PassedOver, explain_event
 from envoi.outbox.filters import Page, Query
 from envoi.outbox.find import Listed, deliveries
-from envoi.worker import Worker
 from examples.smtp_sink import Sink, open_sink
 
 DEFAULT_FOLDER = Path(".envoi-demo")
@@ -212,7 +212,7 @@ def fresh_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def delivering(worker: Worker, must_stop: threading.Event) -> Iterator[None]:
+def delivering(worker: Fleet, must_stop: threading.Event) -> Iterator[None]:
     """Run a worker beside the caller, as `envoi run` does; it stops with the block."""
     done = threading.Event()
     thread = threading.Thread(

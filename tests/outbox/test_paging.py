@@ -8,7 +8,7 @@ import pytest
 from envoi.core.delivery import State
 from envoi.outbox import find, paging
 from envoi.outbox.counting import stats
-from envoi.outbox.filters import Page, Query
+from envoi.outbox.filters import Page, Query, condition
 from tests.outbox.samples import NOW, a_delivery, an_event, stored
 
 STATES = tuple(State)
@@ -173,7 +173,7 @@ def test_what_is_rare_is_found_by_an_index(outbox, query, index):
     if outbox.database.dialect == "sqlite" and query.application:
         index = "sqlite_autoindex_envoi_event"
     [source] = paging.sources(outbox.database.dialect, query)
-    _, params = paging.condition(outbox.database.dialect, query)
+    _, params = condition(outbox.database.dialect, query)
 
     with outbox.transaction() as tx:
         assert index in plan(tx, source.rows, params)

@@ -139,7 +139,8 @@ def test_a_large_backlog_of_one_domain_starves_no_other(outbox, now):
     due_now(outbox, to("gmail.test", 200), now)
     due_now(outbox, to("example.test", 3), now)
 
-    found, turns = [], 0
+    found: list[str] = []
+    turns = 0
     while len(found) < 4 and turns < 4:
         one = taken(outbox, THIRTY, now, 4 - len(found))
         found += addresses(one)

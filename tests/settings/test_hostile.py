@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from envoi import settings
 from envoi.errors import SettingsError
 from envoi.settings import kallithea_values
+from envoi.settings.families import names_of
 from envoi.settings.kallithea import KEYS
-from envoi.settings.layers import names_of
 from envoi.settings.table import ROWS, SECTIONS
 
 FOLDER = Path(__file__).parent

@@ -63,7 +63,7 @@ def test_what_is_no_domain_with_a_number_is_refused(tmp_path, text):
 @pytest.mark.parametrize("section", ["smtp", "relays.bulk"])
 def test_a_domain_is_named_once_per_relay(tmp_path, section):
     twice = {"domains_per_minute": ["gmail.com=30", "example.org=1", "gmail.com=60"]}
-    tables = {"smtp": {}, "relays": {"bulk": {"host": "bulk.test"}}}
+    tables: dict = {"smtp": {}, "relays": {"bulk": {"host": "bulk.test"}}}
     (tables["smtp"] if section == "smtp" else tables["relays"]["bulk"]).update(twice)
 
     assert problems(tmp_path, **tables) == [

@@ -196,6 +196,7 @@ def lose_round(mailer):
 def test_a_step_of_a_lost_round_removes_nothing(kept):
     cut = Retention().cut(kept.parts.clock())
     first = begun(kept.parts, cut)
+    assert first is not None
     lose_round(kept)
 
     with pytest.raises(RefusedError, match="another process"):

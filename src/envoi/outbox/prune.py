@@ -16,7 +16,7 @@ A step is one short transaction. An event with many deliveries is looked through
 several.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeAlias, cast
@@ -128,7 +128,7 @@ class Prune:
         self._hand = hand
         self._place = place
 
-    def steps(self) -> Iterator[Removed]:
+    def steps(self) -> Generator[Removed]:
         """Take one step after the other; each is one transaction and yields what it removed.
 
         Raises:

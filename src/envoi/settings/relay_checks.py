@@ -71,9 +71,7 @@ def misfits_of_relays(settings: Settings) -> Iterator[tuple[AbstractSet[str], Pr
             yield {where}, Problem(where=where, expected="a relay", got="none", hint=hint)
 
 
-def _of_name(
-    settings: Settings, key: str, name: str
-) -> Iterator[tuple[AbstractSet[str], Problem]]:
+def _of_name(settings: Settings, key: str, name: str) -> Iterator[tuple[AbstractSet[str], Problem]]:
     if name not in settings.relay_names:
         expected = f"the name of a relay: {', '.join(settings.relay_names)}"
         yield {key}, Problem(where=key, expected=expected, got=repr(name))
