@@ -256,6 +256,28 @@ def test_a_password_beside_tokens_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("given", "auth", "told"),
+    [
+        (TOKENS, ["plain"], "XOAUTH2 or OAUTHBEARER, got PLAIN (tokens are set)"),
+        (
+            {"host": "mail.example.org", "username": "wiki", "password": "p"},
+            ["XOAUTH2", "OAUTHBEARER"],
+            "PLAIN, LOGIN or CRAM-MD5, got XOAUTH2, OAUTHBEARER (a password is set)",
+        ),
+    ],
+    ids=["tokens", "password"],
+)
+def test_mechanisms_that_do_not_take_what_is_given_are_refused(tmp_path, given, auth, told):
+    relays = {"smtp": BULK, "relays": {"bulk": {**given, "auth": auth}}}
+
+    assert problems(relays, tmp_path) == [f"relays.bulk.auth: expected {told}"]
+
+
+def test_mechanisms_may_name_one_more_than_what_is_given_takes(tmp_path):
+    assert read({"smtp": {**TOKENS, "auth": ["PLAIN", "XOAUTH2"]}}, tmp_path).smtp.auth
+
+
+@pytest.mark.parametrize(
     "url", ["http://login.example.org/token", "https://u:p@login.example.org/", "token"]
 )
 def test_tokens_are_asked_for_over_https_alone(tmp_path, url):

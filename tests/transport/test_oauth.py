@@ -73,10 +73,10 @@ def by_refresh_token(service) -> Grant:
     return grant(service, refresh_token=Secret(REFRESH_TOKEN), client_secret=Secret())
 
 
-def door(relay, tokens) -> Door:
+def door(relay, tokens, auth=()) -> Door:
     options = RelayOptions(
         host="localhost", port=relay.port, username=USER, tokens=tokens, tls="none",
-        command_timeout_s=5,
+        command_timeout_s=5, auth=auth,
     )  # fmt: skip
     return Door(options)
 
@@ -355,6 +355,18 @@ class TestSigningIn:
         assert trouble.because.count("***") == 3
         assert "secret-token" not in trouble.because
         assert base64.b64encode(b"secret-token")[:12].decode() not in trouble.because
+
+
+@pytest.mark.parametrize("first", ["XOAUTH2", "OAUTHBEARER"])
+def test_of_several_mechanisms_the_first_of_the_settings_is_used(service, make_relay, first):
+    relay = make_relay(mechanisms=(first,))
+    both = sorted(("XOAUTH2", "OAUTHBEARER"), key=lambda name: name != first)
+    asked = door(relay, Tokens(grant(service)), auth=("PLAIN", *both))
+
+    # The relay does not know the other one, and would answer it with 504.
+    asked.open().sock.close()
+
+    assert len(relay.tried) == 1
 
 
 def test_a_relay_that_takes_no_tokens_is_told_of(service, make_relay):

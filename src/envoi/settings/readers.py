@@ -29,7 +29,8 @@ _HARMFUL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 MAX_CHARS = 10_000
-MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2", "OAUTHBEARER")
+TOKEN_MECHANISMS = ("XOAUTH2", "OAUTHBEARER")
+MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", *TOKEN_MECHANISMS)
 
 
 class MisfitError(ValueError):

@@ -12,6 +12,7 @@ from envoi.core.problem import Problem
 from envoi.settings.families import DEFAULT
 from envoi.settings.layers import label
 from envoi.settings.places import is_loopback
+from envoi.settings.readers import TOKEN_MECHANISMS
 from envoi.settings.sections import Settings, Smtp
 
 # RFC 8314 7.3: port 465 speaks TLS from the first byte.
@@ -55,6 +56,7 @@ def misfits_of_relays(settings: Settings) -> Iterator[tuple[AbstractSet[str], Pr
     for name, where, relay in relays_of(settings):
         yield from _of_failover(settings, name, where, relay)
         yield from _of_tokens(where, relay)
+        yield from _of_mechanisms(where, relay)
         is_own = settings.transports.get(name, SMTP) != SMTP
         if name != DEFAULT and not relay.host and not is_own:
             hint = f"or transport.{name}, where your own code carries its mail"
@@ -112,6 +114,18 @@ def _of_tokens(where: str, relay: Smtp) -> Iterator[tuple[AbstractSet[str], Prob
     if relay.password:
         key = f"{where}.password"
         yield {key}, Problem(where=key, expected="a password or tokens", got="both")
+
+
+def _of_mechanisms(where: str, relay: Smtp) -> Iterator[tuple[AbstractSet[str], Problem]]:
+    """A sign-in by mechanisms that do not do what was given for it fails each time."""
+    by_token = _has_token_keys(relay)
+    if not relay.auth or not (by_token or relay.password):
+        return
+    if not any((name in TOKEN_MECHANISMS) is by_token for name in relay.auth):
+        key, got = f"{where}.auth", ", ".join(relay.auth)
+        what = "XOAUTH2 or OAUTHBEARER" if by_token else "PLAIN, LOGIN or CRAM-MD5"
+        hint = "tokens are set" if by_token else "a password is set"
+        yield {key}, Problem(where=key, expected=what, got=got, hint=hint)
 
 
 def _has_token_keys(relay: Smtp) -> bool:

@@ -113,8 +113,9 @@ def _cram_md5(dialogue: Dialogue, username: str, password: str) -> Answer:
 def _sign_in_by_token(
     dialogue: Dialogue, options: RelayOptions, tokens: TokenSource, offered: tuple[str, ...]
 ) -> None:
-    wanted = options.auth or offered
-    name = next((name for name in _BY_TOKEN if name in wanted), "")
+    # Those of the settings stand in their order of preference, those of the relay in none.
+    ranking = options.auth or tuple(name for name in _BY_TOKEN if name in offered)
+    name = next((name for name in ranking if name in _BY_TOKEN), "")
     if not name:
         raise _no_way(offered, tuple(_BY_TOKEN), is_secure=dialogue.is_secure)
     token = tokens.take()
