@@ -35,8 +35,13 @@ a million rows, fifteen) is given up and told as failed.
 
 def main(args: Sequence[str] | None = None) -> int:
     """Measure and print; return the exit code."""
-    options = _parser().parse_args(args)
+    parser = _parser()
+    options = parser.parse_args(args)
     known = (*against.groups(), *alone.groups())
+    for pattern in options.only or ():
+        # A run without what was asked for would look as if there were nothing to say of it.
+        if not _wanted(known, [pattern], is_quick=options.quick):
+            parser.error(f"--only: expected the name of a group or a row (--list), got {pattern!r}")
     wanted = _wanted(known, options.only, is_quick=options.quick)
     if options.list:
         _list(wanted)
@@ -121,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         help="groups or rows whose name begins so, any case; * and ? as in file names; repeat it "
         "(--only small, --only 'envoi*broadcast'); the reference of a group stays with its rows",
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help=f"default {ROUNDS}")
+    parser.add_argument("--rounds", type=_rounds, metavar="N", help=f"default {ROUNDS}")
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds of fewer mails, nothing large"
     )
@@ -131,6 +136,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="list groups and rows, run nothing")
     return parser
+
+
+def _rounds(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {number}")
+    return number
 
 
 def _wanted(known: Sequence[Group], patterns: list[str] | None, *, is_quick: bool) -> list[Group]:

@@ -51,8 +51,8 @@ class Cell:
         quick = "--quick " if self.is_quick else ""
         many = f" --messages {self.messages}" if self.messages else ""
         return (
-            f"python -m faults {quick}--only {self.row_id} --engine {self.engine} "
-            f"--seed {self.seed}{many}"
+            f'make faults ARGS="{quick}--only {self.row_id} --engine {self.engine} '
+            f'--seed {self.seed}{many}"'
         )
 
 

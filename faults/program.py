@@ -86,14 +86,14 @@ def read_order(words: Sequence[str] | None) -> Order | None:
     """Read the command line; None: only the list of rows is wanted.
 
     Raises:
-        LookupError: No row is called so.
+        LookupError: No row is called so, or none of them means anything on that engine.
     """
     parser = argparse.ArgumentParser("python -m faults", description=sys.modules["faults"].__doc__)
     parser.add_argument("--quick", action="store_true", help="the most telling rows, smaller")
     parser.add_argument("--only", default="", metavar="R9,P*", help="these rows")
     parser.add_argument("--engine", choices=(*BOTH, "both"), default="both")
     parser.add_argument("--seed", type=int, metavar="N", help="one round with these chances")
-    parser.add_argument("--messages", type=int, default=0, metavar="N", help="so many per row")
+    parser.add_argument("--messages", type=_count, default=0, metavar="N", help="so many per row")
     parser.add_argument(
         "--limit", type=float, default=WHOLE_RUN_S, metavar="S", help="end after so many seconds"
     )
@@ -102,14 +102,10 @@ def read_order(words: Sequence[str] | None) -> Order | None:
     given = parser.parse_args(words)
     if given.list:
         return None
-    rows = ROWS
-    if given.only:
-        rows = picked(tuple(given.only.split(",")))
-    elif given.quick:
-        rows = tuple(row for row in ROWS if row.is_quick)
+    engines = BOTH if given.engine == "both" else (given.engine,)
     return Order(
-        rows=rows,
-        engines=BOTH if given.engine == "both" else (given.engine,),
+        rows=_wanted(given.only, engines, is_quick=given.quick),
+        engines=engines,
         is_quick=given.quick,
         seed=given.seed or 1,
         has_seed=given.seed is not None,
@@ -117,6 +113,23 @@ def read_order(words: Sequence[str] | None) -> Order | None:
         limit_s=given.limit,
         json_file=given.json,
     )
+
+
+def _wanted(only: str, engines: Sequence[Engine], *, is_quick: bool) -> tuple[Row, ...]:
+    rows = tuple(row for row in ROWS if row.is_quick or not is_quick)
+    if only:
+        rows = picked(tuple(pattern.strip() for pattern in only.split(",")))
+    # A run of nothing would find nothing unexcused.
+    if not any(engine in row.engines for row in rows for engine in engines):
+        raise LookupError(f"--engine {engines[0]}: {only} is not for this engine, see --list")
+    return rows
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {number}")
+    return number
 
 
 def run(order: Order) -> list[Line]:

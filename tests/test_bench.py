@@ -322,6 +322,16 @@ def test_an_interrupted_run_tells_what_it_has(monkeypatch, capsys):
     assert "10 ms to the relay" not in told.partition("target")[0]
 
 
+@pytest.mark.parametrize(
+    "words", [["--only", "session", "--only", "nosuch"], ["--rounds", "0"], ["--rounds", "-1"]]
+)
+def test_what_would_measure_nothing_is_refused(words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        program.main(words)
+
+    assert "expected" in capsys.readouterr().err
+
+
 def test_the_list_runs_nothing(capsys):
     began_s = time.monotonic()
 

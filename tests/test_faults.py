@@ -53,6 +53,18 @@ def test_a_row_that_nobody_knows_is_named(capsys):
     assert "R99" in capsys.readouterr().err
 
 
+def test_a_run_of_nothing_is_refused(capsys):
+    """It would find nothing unexcused."""
+    assert main(["--only", "S7, M1", "--engine", "sqlite"]) == 2
+    assert "S7, M1" in capsys.readouterr().err
+
+
+def test_a_row_takes_a_message_at_least(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--only", "R14", "--messages", "-3"])
+    assert "1 or more" in capsys.readouterr().err
+
+
 ANN, BOB = "ann@x.test", "bob@x.test"
 
 
@@ -268,7 +280,7 @@ def test_a_row_that_hangs_is_ended_and_has_failed(capsys, monkeypatch, tmp_path)
 
     told = capsys.readouterr().out
     assert "stopped after 0.2 s" in told
-    assert "python -m faults --only R9 --engine sqlite --seed 1" in told
+    assert 'make faults ARGS="--only R9 --engine sqlite --seed 1"' in told
 
 
 def test_a_row_is_clean_only_without_anything_unexcused():
