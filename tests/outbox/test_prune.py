@@ -335,11 +335,20 @@ def test_when_events_were_removed_is_remembered(outbox, rounds):
     rounds.prune(closing(NOW + 5))
     assert known() == 0
 
-    rounds.prune(deleting(NOW + 5))
+    rounds.prune(deleting(NOW + 5), now_ms=NOW + 9)
     assert known() == NOW + 5
     ended(outbox, State.SENT)
-    rounds.prune(deleting(NOW + 3), is_whole=False)
+    rounds.prune(deleting(NOW + 3), now_ms=NOW + 9, is_whole=False)
     assert known() == NOW + 5
+
+
+def test_nothing_is_remembered_as_removed_that_has_not_ended_yet(outbox, rounds):
+    ended(outbox, State.SENT)
+
+    rounds.prune(deleting(NOW + 365 * DAY_MS), now_ms=NOW + 9, is_whole=False)
+
+    with outbox.reading() as tx:
+        assert removed_before_ms(tx) == NOW + 9
 
 
 # The chore.

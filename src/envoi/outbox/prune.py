@@ -277,7 +277,8 @@ class Prune:
     def _delete(self, tx: Tx, ids: Sequence[int]) -> None:
         if ids and not self._hand.is_trial:
             removal.delete(tx, ids)
-            note_removed(tx, self._cut.rows_before_ms)
+            # Somebody may ask for a moment that has not come: nothing has ended behind now.
+            note_removed(tx, min(self._cut.rows_before_ms, self._hand.now_ms()))
 
 
 def _candidates(

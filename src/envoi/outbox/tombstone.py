@@ -7,7 +7,7 @@ _REMOVED_BEFORE = "removed_before_ms"
 
 
 def removed_before_ms(tx: Tx) -> int:
-    """Return before when events ended that were removed; 0 when none ever was."""
+    """Return before when events ended that were removed, some or all; 0 when none ever was."""
     rows = tx.execute("SELECT value FROM envoi_meta WHERE name = :name", {"name": _REMOVED_BEFORE})
     return int(str(rows[0][0])) if rows else 0
 
@@ -27,7 +27,9 @@ def why_missing(tx: Tx) -> str:
     before_ms = removed_before_ms(tx)
     if not before_ms:
         return ""
-    return f"; what ended before {day_of(before_ms)} was removed (retention.rows_days)"
+    # A person may have asked for some states only, so not everything need be gone.
+    day = day_of(before_ms)
+    return f"; what ended before {day} may have been removed (retention.rows_days, envoi prune)"
 
 
 def why_empty(removed_at_ms: int) -> str:
