@@ -2,15 +2,17 @@
 
 `Incidents.store` stands before step 3: an error is counted under its incident's lock, in the
 transaction that stores its mail, so that the counts are exact over all processes. `look` is a
-chore: when the window of an incident ends, one mail counts what was held back.
+chore: when the window of an incident ends, one mail counts what was held back; what met the limit
+of all error mail is told in one digest, an hour after the first of it.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from envoi.assembly import Parts
+from envoi.core.error_digest import DIGEST_MS, MAX_LISTED, error_digest
 from envoi.core.event import Event, cleaned
-from envoi.core.incident import ERROR_KIND, RECIPIENTS
+from envoi.core.incident import CLOSING, ERROR_KIND, RECIPIENTS, Raised, fingerprint
 from envoi.core.kind import Kind
 from envoi.core.recurrence import Incident, News, closed, seen
 from envoi.errors import EnvoiError, OutboxError
@@ -42,13 +44,15 @@ class Incidents:
 
     def store(self, kind: Kind, event: Event, tx: Tx) -> Walked:
         """Store an event; an error only if a mail is to tell of it, and counted in any case."""
-        name = str(event.facts.get("fingerprint") or "")
-        if event.kind != ERROR_KIND or not 0 < len(name) <= MAX_FINGERPRINT_CHARS:
+        if event.kind != ERROR_KIND:
             return self._store(kind, event, tx)
+        event = _named(event)
+        name = str(event.facts["fingerprint"])
         error_type = _shown(event, "error_type")
         before = incidents.lock(tx, event.application, name, error_type)
         times = _times(event)
-        after, news = seen(before, self._parts.clock(), times)
+        release = _shown(event, "release")
+        after, news = seen(before, self._parts.clock(), times, release)
         incidents.keep(
             tx,
             replace(
@@ -56,7 +60,6 @@ class Incidents:
                 error_type=error_type,
                 message=_shown(event, "message"),
                 place=_shown(event, "place"),
-                release=_shown(event, "release"),
             ),
         )
         if not news.is_told:
@@ -64,15 +67,40 @@ class Incidents:
         return self._store(kind, _telling(event, after, news, before.held_back + times - 1), tx)
 
     def look(self, now_ms: int) -> bool:
-        """Close the windows that have ended; whether a mail tells of one.
+        """Close the windows that have ended and tell digests; whether there is mail of it.
 
         Raises:
             OutboxError: The outbox cannot be used now.
         """
         with self._parts.outbox.reading() as tx:
             ended = incidents.ended(tx, now_ms)
+            waiting = incidents.waiting_digests(tx)
         told = [self._close(incident, now_ms) for incident in ended]
+        told += [
+            self._digest(application, since_ms)
+            for application, since_ms in waiting
+            if since_ms + DIGEST_MS <= now_ms
+        ]
         return any(told)
+
+    def _digest(self, application: str, since_ms: int) -> bool:
+        errors = self._parts.settings.errors
+        with self._parts.outbox.transaction() as tx:
+            found = incidents.take_digest(tx, application, most=MAX_LISTED)
+            if not found.incidents or not errors.enabled or not errors.to:
+                return False  # another process told it, or nobody wants to hear of errors now
+            event = error_digest(
+                application,
+                found.listed,
+                incidents=found.incidents,
+                count=found.count,
+                since_ms=since_ms,
+                recipients=[str(address) for address in errors.to],
+            )
+            walked = self._stored(tx, event)
+        if walked is not None:
+            report(self._parts.journal, walked.mails, walked.undetermined)
+        return walked is not None
 
     def _close(self, known: Incident, now_ms: int) -> bool:
         with self._parts.outbox.transaction() as tx:
@@ -90,11 +118,13 @@ class Incidents:
         is_wanted = (
             errors.enabled and errors.to and incident.standing is not incident.standing.MUTED
         )
-        if not incident.held_back or not is_wanted:
+        if not incident.held_back or not is_wanted or incident.digest_since_ms:
             return None
-        kind = self._parts.catalogue.kind(ERROR_KIND)
-        recipients = tuple(str(address) for address in errors.to)
-        event = cleaned(_closing(incident, recipients), kind)
+        return self._stored(tx, _closing(incident, tuple(str(address) for address in errors.to)))
+
+    def _stored(self, tx: Tx, event: Event) -> Walked | None:
+        kind = self._parts.catalogue.kind(event.kind)
+        event = cleaned(event, kind)
         try:
             return self._store(kind, event, tx)
         except OutboxError:
@@ -104,6 +134,15 @@ class Incidents:
                 Fact.EVENT_NOT_STORED, kind=kind.name, because=err, facts=event.facts
             )
             return None
+
+
+def _named(event: Event) -> Event:
+    name = str(event.facts.get("fingerprint") or "")
+    if 0 < len(name) <= MAX_FINGERPRINT_CHARS:
+        return event
+    # Somebody else's making: what it says of itself tells it from others.
+    raised = Raised(type=_shown(event, "error_type"), message=_shown(event, "message"))
+    return replace(event, facts={**event.facts, "fingerprint": fingerprint(raised)})
 
 
 def _telling(event: Event, incident: Incident, news: News, held_back: int) -> Event:
@@ -126,7 +165,7 @@ def _closing(incident: Incident, recipients: tuple[str, ...]) -> Event:
             "release": incident.release,
             "happened_at": incident.last_at_ms,
             "fingerprint": incident.fingerprint,
-            "news": "closing",
+            "news": CLOSING,
             "count": incident.count,
             "left_out": incident.held_back,
             "first_seen": incident.first_at_ms,
@@ -149,5 +188,7 @@ def _shown(event: Event, name: str) -> str:
 def _because(incident: Incident, news: News) -> str:
     if news is News.MUTED:
         return f"incident {incident.fingerprint} is muted"
+    if news is News.EXPECTED:
+        return f"incident {incident.fingerprint} is resolved in a later release"
     many = f"number {incident.window_count} of its window"
     return f"incident {incident.fingerprint}: {many} is counted and not mailed"

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from envoi.assembly import Parts
 from envoi.core.event import Event, cleaned
 from envoi.core.holdback import NOTHING_EARLIER, Earlier, Tally, hold_back, key_of
+from envoi.core.incident import CLOSING, ERROR_KIND
 from envoi.core.kind import Kind
 from envoi.core.routing import Recipient, Sender, Skipped
 from envoi.errors import EnvoiError, OutboxError
 from envoi.journal import Fact
-from envoi.outbox import limits
+from envoi.outbox import incidents, limits
 from envoi.outbox.limits import Counted
 from envoi.outbox.route import EventClaim, postpone_event
 from envoi.seams import Tx
@@ -90,7 +91,17 @@ def applied(
         recipients += held.recipients
         skipped += held.skipped
         earlier |= {(sender.name, address): one for address, one in held.earlier.items()}
+        if held.skipped and sender.name == ERROR_KIND == event.kind:
+            _leave_to_digest(tx, event, parts.clock())
     return Limited(recipients=tuple(recipients), skipped=tuple(skipped), earlier=earlier)
+
+
+def _leave_to_digest(tx: Tx, event: Event, now_ms: int) -> None:
+    # The digest names them; a number alone would say that something is wrong, and not what.
+    name, left_out = str(event.facts.get("fingerprint") or ""), event.facts.get("left_out")
+    before = left_out if isinstance(left_out, int) else 0
+    times = before if event.facts.get("news") == CLOSING else before + 1
+    incidents.hold(tx, event.application, name, times, now_ms)
 
 
 class Closer:
@@ -122,7 +133,8 @@ class Closer:
         with self._parts.outbox.transaction() as tx:
             if limits.may_count(tx, (counted,)):
                 held = [one for one in limits.take_ended(tx, counted, now_ms) if one.held_back]
-                told += self._told(tx, counted, held) if held else []
+                # What error mail left is told by name, in the digest.
+                told += self._told(tx, counted, held) if counted.sender != ERROR_KIND else []
         for walked in told:
             report(self._parts.journal, walked.mails, walked.undetermined)
         return bool(told)

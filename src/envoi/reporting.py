@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from envoi.assembly import Parts
 from envoi.broken_links import BrokenLinks
 from envoi.core.broken_link import LINKS_KIND, BrokenLink, found
+from envoi.core.error_digest import DIGEST_KIND
 from envoi.core.event import Event
 from envoi.core.incident import ERROR_KIND, RECIPIENTS, Raised, Request, Sighting, event_of
 from envoi.core.kind import Plain
@@ -41,7 +42,7 @@ _MARK = "_envoi_reported_at_ms"
 # What is said of reports that found no room, as an error of its own.
 LOST = "ReportsLost"
 # Kinds that are told to the addresses of `errors.to`, from `errors.from`.
-REPORTS = frozenset({ERROR_KIND, LINKS_KIND})
+REPORTS = frozenset({ERROR_KIND, DIGEST_KIND, LINKS_KIND})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

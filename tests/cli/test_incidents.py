@@ -12,7 +12,7 @@ def site(home):
     home.run("db", "upgrade")
     mailer = Mailer.from_file(home.config)
     for error in (LookupError("page 1"), LookupError("page 2"), LookupError("page 3"), OSError()):
-        mailer.report(error, wait_s=60)
+        mailer.report(error, wait_s=60, release="5.9" if isinstance(error, LookupError) else "")
     mailer.close()
     return home
 
@@ -84,3 +84,67 @@ def test_who_said_so_is_noted(site):
 
     notes = site.run("admin", "audit", "--json").json
     assert [(one["action"], one["target"]) for one in notes] == [("incidents mute", name)]
+
+
+def test_one_is_resolved_in_a_release_and_what_older_ones_do_is_expected(site):
+    name = name_of(site, "LookupError")
+    ended = site.run("incidents", "resolve", name, "--in-release", "5.10")
+    site_reports(site, "5.9", "5.10")
+
+    assert ended.out.startswith(f"incident {name} is resolved in 5.10: ")
+    shown = site.run("incidents", "show", name, "--json").json
+    assert (shown["standing"], shown["releases"], shown["count"]) == ("open", ["5.9", "5.10"], 5)
+    # Three were there before: of the older release nothing is mailed.
+    assert len(site.run("outbox", "list", "--json").json) == 3 + 1
+
+
+def site_reports(site, *releases):
+    mailer = Mailer.from_file(site.config)
+    for release in releases:
+        mailer.report(LookupError("page 4"), wait_s=60, release=release)
+    mailer.close()
+
+
+def test_one_is_resolved_in_the_next_release(site):
+    name = name_of(site, "LookupError")
+    form = site.run("incidents", "resolve", name, "--next-release", "--json").json
+    site_reports(site, "5.9")
+
+    assert (form["standing"], form["mended_in"]) == ("resolved", "*")
+    shown = site.run("incidents", "show", name).out
+    assert "resolved in the next release" in shown
+
+
+def test_the_next_release_of_unnamed_ones_is_refused(site):
+    ended = site.run("incidents", "resolve", name_of(site, "OSError"), "--next-release")
+
+    assert ended.code == 2
+    assert "expected errors that name their release" in ended.err
+
+
+def test_both_releases_are_refused(site):
+    name = name_of(site, "OSError")
+    ended = site.run("incidents", "resolve", name, "--next-release", "--in-release", "5")
+
+    assert ended.code == 2
+    assert "expected one of them, got both" in ended.err
+
+
+def test_a_mute_may_end(site):
+    name = name_of(site, "LookupError")
+    form = site.run("incidents", "mute", name, "--for", "7d", "--times", "2", "--json").json
+    shown = site.run("incidents", "show", name).out
+    site_reports(site, "5.9", "5.9")
+
+    assert form["muted_until_count"] == 5
+    assert form["muted_until_ms"] - form["latest_ms"] >= 7 * 86_400_000
+    assert "or until it was seen 5 times" in shown
+    assert site.run("incidents", "show", name, "--json").json["standing"] == "open"
+
+
+@pytest.mark.parametrize("typed", ["7", "0h", "soon", "-1d"])
+def test_how_long_is_a_number_and_a_unit(site, typed):
+    ended = site.run("incidents", "mute", name_of(site, "OSError"), f"--for={typed}")
+
+    assert ended.code == 2
+    assert "--for: expected 90s, 30m, 2h or 7d" in ended.err

@@ -24,6 +24,7 @@ SHIPPED_KINDS = {
     "object_changed",
     "broadcast",
     "broken_links",
+    "error_digest",
     "error_report",
     "held_back",
 }

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from envoi import Stored
+from envoi import Event, Stored
 from envoi.core.recurrence import WINDOW_MS, Standing
 from envoi.outbox import incidents
 from envoi.outbox.filters import Query
@@ -144,12 +144,106 @@ def test_what_is_muted_is_never_mailed_and_its_window_ends_silently(mailer, cloc
     assert known(mailer)[0].count == 6
 
 
-def test_very_many_different_errors_are_mailed_to_a_limit_and_all_are_counted(mailer):
-    for number in range(30):
-        mailer.report(crash(f"{chr(97 + number % 26) * (number + 3)} is gone"), wait_s=60)
+def words(number):
+    """A word of its own for each number: numbers themselves are left out of a fingerprint."""
+    return "".join(chr(97 + int(digit)) for digit in str(number))
+
+
+def many_different(mailer, numbers):
+    for number in numbers:
+        mailer.report(crash(f"{words(number)} is gone"), REQUEST, wait_s=60)
+
+
+def bodies(mailer, kind):
+    with mailer.outbox.reading() as tx:
+        found = {"kind": kind}
+        return tx.execute("SELECT text, html FROM envoi_message WHERE kind = :kind", found)
+
+
+def test_very_many_different_errors_are_mailed_to_a_limit_and_the_rest_in_one_digest(mailer, clock):
+    many_different(mailer, range(30))
+    for _ in range(6):
+        mailer.report(crash(f"{words(25)} is gone"), REQUEST, wait_s=60)
+    look(mailer)
+    before = subjects(mailer)
+    told = {one.message: one.held_back for one in known(mailer)}
+
+    clock.now_ms += HOUR_MS
+    for _ in range(2):
+        look(mailer)
+        mailer.make_worker().run_until_idle()
+
+    assert len(before) == 20
+    assert len(told) == 30
+    assert subjects(mailer)[20:] == ["Oops: 16 more errors, 10 different ones"]
+    [[text, html]] = bodies(mailer, "error_digest")
+    assert f"7x LookupError: {words(25)} is gone" in text
+    assert f"1x LookupError: {words(29)} is gone" in text
+    assert f"{words(19)} is gone" not in text + html
+    assert all(one.fingerprint in html for one in known(mailer) if told[one.message])
+    assert {one.held_back for one in known(mailer)} == {0}
+
+
+def test_a_digest_lists_fifty_and_counts_the_others(mailer, clock):
+    many_different(mailer, range(80))
+    clock.now_ms += HOUR_MS
+    look(mailer)
+
+    [[text, _]] = bodies(mailer, "error_digest")
+    assert text.count("1x ") == 50
+    assert "Others, not listed here: 10" in text
+
+
+def test_what_a_digest_waits_for_is_told_by_its_own_mail_where_one_comes_first(mailer, clock):
+    many_different(mailer, range(21))
+    clock.now_ms += HOUR_MS
+    many_different(mailer, [20])
+
+    look(mailer)
+
+    assert subjects(mailer)[20:] == ["Oops: LookupError: ca is gone (POST /pages/7, 2 times)"]
+
+
+def test_what_is_muted_stands_in_no_digest(mailer, clock):
+    many_different(mailer, range(21))
+    [last] = [one for one in known(mailer) if one.held_back]
+    with mailer.outbox.transaction() as tx:
+        incidents.keep(tx, replace(last, standing=Standing.MUTED))
+    clock.now_ms += HOUR_MS
+    look(mailer)
 
     assert len(subjects(mailer)) == 20
-    assert len(known(mailer)) == 30
+    assert sum(one.held_back for one in known(mailer)) == 1
+
+
+def test_an_error_of_somebody_elses_making_is_an_incident_as_well(mailer):
+    for _ in range(3):
+        mailer.notify(
+            Event(
+                kind="error_report",
+                facts={"error_type": "DiskFull", "message": "no room"},
+                people={"recipients": [TO]},
+            )
+        )
+
+    assert [one.count for one in known(mailer)] == [3]
+    assert len(subjects(mailer)) == 2
+
+
+def release_of(mailer, release):
+    return mailer.report(crash(), wait_s=60, release=release)
+
+
+def test_what_comes_back_in_a_newer_release_says_so_once(mailer):
+    for release in ("5.9.0", "5.10.0", "5.10.0", "5.9.0", "5.10.0"):
+        release_of(mailer, release)
+
+    assert [one.rpartition("(")[2] for one in subjects(mailer)] == [
+        "NEW)",
+        "REGRESSED)",
+        "4 times)",
+    ]
+    assert known(mailer)[0].releases == ("5.9.0", "5.10.0")
 
 
 def test_many_threads_count_exactly(mailer):

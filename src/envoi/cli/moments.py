@@ -51,3 +51,22 @@ def moment_typed(text: str, now: int, where: str) -> int:
     except (ValueError, OverflowError, OSError) as err:
         expected = "90s, 30m, 2h, 7d or a moment such as 2026-05-31T08:00"
         raise InputError(f"{where}: expected {expected}, got {text!r:.60}") from err
+
+
+def lasting_ms(text: str, where: str) -> int:
+    """Return a length of time that somebody typed, in milliseconds.
+
+    >>> lasting_ms("7d", "--for")
+    604800000
+
+    Args:
+        text: A number with s, m, h or d.
+        where: The option it was typed for.
+
+    Raises:
+        InputError: It is none.
+    """
+    match = _AGO.fullmatch(text)
+    if match is None or not int(match[1]):
+        raise InputError(f"{where}: expected 90s, 30m, 2h or 7d, got {text!r:.60}")
+    return int(match[1]) * _UNITS_MS[match[2]]

@@ -20,6 +20,8 @@ from envoi.core.scrub import Scrubber, is_known_by_value
 ERROR_KIND = "error_report"
 # The role of whoever is told of an error: plain addresses, known to a directory or not.
 RECIPIENTS = "recipients"
+# What the last mail of a window is in the fact `news`.
+CLOSING = "closing"
 # A message may be a whole response of some server; a subject shows its beginning.
 MAX_MESSAGE_CHARS = 2_000
 # Scheme and host of a URL.

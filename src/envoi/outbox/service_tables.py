@@ -1,6 +1,6 @@
 """This room says which tables the processes share beside the mail and the directory."""
 
-from sqlalchemy import Column, Index, SmallInteger, String, Table
+from sqlalchemy import Column, Index, SmallInteger, String, Table, text
 
 from envoi.outbox.columns import count, flag, key, large_count, metadata, moment_ms, number, words
 
@@ -69,9 +69,15 @@ incident = Table(
     words("place"), words("release"), Column("standing", String(20), nullable=False),
     large_count("count"), moment_ms("first_at_ms"), moment_ms("last_at_ms"),
     moment_ms("window_ends_at_ms"), large_count("window_count"), large_count("held_back"),
+    words("releases"), words("mended_in"), moment_ms("muted_until_ms"),
+    large_count("muted_until_count"), large_count("window_told"), moment_ms("digest_since_ms"),
 )  # fmt: skip
 Index("envoi_incident_windows", incident.c.window_ends_at_ms)
 Index("envoi_incident_last", incident.c.last_at_ms)
+Index(
+    "envoi_incident_digests", incident.c.application, incident.c.digest_since_ms,
+    sqlite_where=text("digest_since_ms > 0"), postgresql_where=text("digest_since_ms > 0"),
+)  # fmt: skip
 
 # Links that lead nowhere, and until when what is found is gathered for the next digest.
 broken_link = Table(
