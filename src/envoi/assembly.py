@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from envoi.breakdown import Breakdown
 from envoi.core.beanrules import MASTER_SWITCH, PREFIXES
 from envoi.core.beans import without_taken
 from envoi.core.delivery import Patience
@@ -54,6 +55,7 @@ class Parts:
         """Build the rooms; no file and no database is opened yet but the templates' folders."""
         self.settings = settings
         self.journal = journal
+        self.breakdown = Breakdown(journal)
         self.clock = clock
         self.catalogue = Catalogue.shipped(settings.templates.folders)
         for kind in kinds_of(settings.templates.modules, settings.folder):

@@ -7,6 +7,7 @@ it. While the outbox cannot be written the verdicts stay here, and are written a
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 
+from envoi.breakdown import Breakdown
 from envoi.core.delivery import (
     Failed,
     Hold,
@@ -167,15 +168,15 @@ class Setback:
     """The time in which nothing can be written down: disk full, database restarting.
 
     Args:
-        journal: Told when it begins and ends.
+        breakdown: Told when it begins and ends.
         worker: Name of the worker.
         lease_ms: How long its claims are its own. What the relay said must be written down
             before they are not, or another worker sends again what was sent.
     """
 
-    def __init__(self, journal: Journal, worker: str, lease_ms: int) -> None:
+    def __init__(self, breakdown: Breakdown, worker: str, lease_ms: int) -> None:
         """Start well."""
-        self._journal = journal
+        self._breakdown = breakdown
         self._worker = worker
         self._longest_ms = min(LONGEST_REWRITE_MS, lease_ms // 4)
         self._wait_ms = 0
@@ -197,7 +198,7 @@ class Setback:
         self.because = str(err)
         if not self.is_on:
             self._since_ms = now_ms
-            self._journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+            self._breakdown.begin(self._worker, err)
         self._wait_ms = max(min(self._wait_ms * 2, self._longest_ms), FIRST_REWRITE_MS)
         self.again_at_ms = now_ms + self._wait_ms
 
@@ -205,7 +206,7 @@ class Setback:
         """Note that all could be written down."""
         if self.is_on:
             self._wait_ms = self.again_at_ms = 0
-            self._journal.note(Fact.WORKER_MENDED, worker=self._worker)
+            self._breakdown.end(self._worker)
 
     def hurry(self) -> None:
         """Try again at once."""

@@ -111,7 +111,7 @@ class Chores:
         try:
             self._pruner.sign_off()
         except OutboxError as err:
-            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+            self._parts.breakdown.begin(self._worker, err)
 
     def _look(self, now_ms: int) -> None:
         self._chores_at_ms = now_ms + CHORES_EVERY_MS
@@ -124,7 +124,7 @@ class Chores:
             self._begin_routing(now_ms)
             self._intake.look(now_ms)
         except OutboxError as err:
-            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+            self._parts.breakdown.begin(self._worker, err)
 
     def _set_right(self, now_ms: int) -> None:
         if self._slack_ms is None:
@@ -161,7 +161,7 @@ class Chores:
         try:
             self._begin_routing(now_ms)
         except OutboxError as err:
-            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+            self._parts.breakdown.begin(self._worker, err)
         self._step(*self._routing.popleft(), now_ms)
 
     def _step(self, claim: EventClaim, steps: Iterator[None], now_ms: int) -> None:
@@ -174,7 +174,7 @@ class Chores:
             self._look_again()  # the lease was lost: another worker routes it
         except OutboxError as err:
             # The lease runs out, and whoever claims it then goes on behind the last chunk.
-            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+            self._parts.breakdown.begin(self._worker, err)
         except EnvoiError as err:
             # A kind or an application that is gone must not stop the events behind it.
             self._put_off(claim, now_ms, err)

@@ -161,7 +161,7 @@ class Pruner:
             self._part_with()  # the lease was lost: another process goes on
         except OutboxError as err:
             self._part_with()
-            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._worker, because=err)
+            self._parts.breakdown.begin(self._worker, err)
 
     def sign_off(self) -> None:
         """Leave an unfinished round to another process, at once.

@@ -117,7 +117,7 @@ class Shift:
         try:
             self._look_around(now_ms)
         except OutboxError as err:
-            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._post.name, because=err)
+            self._parts.breakdown.begin(self._post.name, err)
         return True
 
     def beat(self, now_ms: int, claims: Iterable[Claim]) -> tuple[int, ...]:
@@ -135,8 +135,9 @@ class Shift:
                 lost = self.extend(tx, now_ms, claims)
             self._beaten_at_ms = now_ms
             self._sign_on(now_ms)
+            self._parts.breakdown.end(self._post.name)
         except OutboxError as err:
-            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._post.name, because=err)
+            self._parts.breakdown.begin(self._post.name, err)
             return ()
         return lost
 
@@ -149,7 +150,7 @@ class Shift:
         try:
             self._parts.outbox.sign_off(self._post.name)
         except OutboxError as err:
-            self._parts.journal.note(Fact.WORKER_BROKEN, worker=self._post.name, because=err)
+            self._parts.breakdown.begin(self._post.name, err)
 
     def _sign_on(self, now_ms: int) -> None:
         # Who joins others waits until they have seen him, so that the relay never meets both

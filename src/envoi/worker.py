@@ -92,7 +92,7 @@ class Worker:
         self._again_at_ms: int | None = None
         redirect = parts.settings.guard.redirect
         self._book = Book(parts.journal, parts.clock, sent_to=str(redirect or ""))
-        self._setback = Setback(parts.journal, post.name, self._lease_ms)
+        self._setback = Setback(parts.breakdown, post.name, self._lease_ms)
         self._look_at_ms = 0
         self._turned_at_ms = 0
         self._is_woken = Signal()
