@@ -64,6 +64,21 @@ def test_what_was_stored_before_and_after_a_promotion_arrives_once(cluster, site
     assert site.duplicates == 0
 
 
+def test_who_only_looks_may_look_at_the_standby(cluster, site):
+    site.send(3)
+    one, two = cluster.servers
+    site.config.write_text(site.config.read_text().replace(f"{one.host}:{one.port},", ""))
+    assert str(two.port) in site.config.read_text()
+    lines = []
+    # Read-write is asked for only where there are several to choose from.
+    for words in ("outbox list --json", "outbox stats", "explain u1@x.test"):
+        process = site.start("-m", "envoi", *words.split())
+        assert process.popen.wait(PATIENCE_S) == 0, process.log
+        lines.append(process.log)
+
+    assert lines[0].count("@x.test") >= 3
+
+
 class Caller(threading.Thread):
     """An application that hands in one mail after the other, each until it is stored."""
 
