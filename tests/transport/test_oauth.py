@@ -177,6 +177,24 @@ class TestAsking:
 
         assert here.take() in service.good
 
+    def test_another_machine_may_exchange_it_while_this_one_asks(self, service):
+        """Both have looked before either asks; the slower one must not need a person for it."""
+        service.rotates = True
+        store = Store()
+        there = Tokens(by_refresh_token(service), store)
+
+        class Slow(Store):
+            def kept(self, seed: str) -> str:
+                found = store.kept(seed)
+                if not service.asked:
+                    there.take()
+                return found
+
+        here = Tokens(by_refresh_token(service), Slow())
+
+        assert here.take() in service.good
+        assert len(service.asked) == 3
+
 
 class TestRefusedByTheEndpoint:
     @pytest.mark.parametrize(

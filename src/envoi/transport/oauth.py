@@ -17,6 +17,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, cast
@@ -169,7 +170,9 @@ class Tokens:
 
     def _asked(self) -> _Token:
         last: _RefusalError | None = None
-        for refresh_token in self._candidates():
+        tried: set[str] = set()
+        while (refresh_token := self._untried(tried)) is not None:
+            tried.add(refresh_token)
             began = self._clock()
             try:
                 answer = self._answer(refresh_token)
@@ -183,6 +186,10 @@ class Tokens:
         if last is None:  # pragma: no cover - there is always one candidate
             raise AssertionError
         raise last.told from last
+
+    def _untried(self, tried: AbstractSet[str]) -> str | None:
+        # Looked up each time: what another machine was given may be kept only by now.
+        return next((token for token in self._candidates() if token not in tried), None)
 
     def _candidates(self) -> list[str]:
         """Return the refresh tokens to try: the newest known, then that of the settings."""
