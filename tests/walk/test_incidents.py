@@ -222,7 +222,7 @@ def test_an_error_of_somebody_elses_making_is_an_incident_as_well(mailer):
             Event(
                 kind="error_report",
                 facts={"error_type": "DiskFull", "message": "no room"},
-                people={"recipients": [TO]},
+                people={"recipients": (TO,)},
             )
         )
 
