@@ -128,7 +128,9 @@ class Witness:
         )
 
     def _variables(self, frame: FrameType) -> Iterator[tuple[str, str]]:
-        for name, value in islice(_locals(frame), MAX_VARIABLES):
+        # What Python itself keeps in a module says nothing of the error.
+        own = (one for one in _locals(frame) if not (one[0][:2] == one[0][-2:] == "__"))
+        for name, value in islice(own, MAX_VARIABLES):
             is_secret = is_secret_name(name) or self._is_marked(frame, name)
             yield name, MASK if is_secret else self._shown(value)
 

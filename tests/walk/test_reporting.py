@@ -1,5 +1,6 @@
 """Errors become mail: to whom, from whom, under which subject, and never at the caller's cost."""
 
+import re
 import threading
 
 import pytest
@@ -80,6 +81,32 @@ def test_the_cause_stands_first_in_both_parts(reporter, faulty_relay):
     assert "Version: 5.6.10" in text
     assert "tests/walk/test_reporting.py" in text
     assert html.index("<h1") < html.index("LookupError: 7 is gone</h1>") < html.index("<details")
+
+
+def test_the_html_keeps_the_indents_of_the_source(reporter, faulty_relay):
+    mailer = reporter()
+
+    mailer.report(crash(), REQUEST, wait_s=60)
+    deliver(mailer)
+
+    html = faulty_relay.kept[0].message.get_body(("html",)).get_content().replace("\r\n", "\n")
+    trace = html.partition("<details")[2].partition("<pre")[2].partition("</pre>")[0]
+    assert "white-space: pre-wrap" in html
+    assert re.search(r"\n  &gt; +\d+ {9}raise LookupError\(message\)\n", trace)
+
+
+def test_what_python_keeps_in_a_module_is_no_variable(reporter, faulty_relay):
+    mailer = reporter(dump_local_frames=True, dump_local_frames_count=1)
+
+    try:
+        exec("total = 7\nraise LookupError(total)", {"__name__": "weekly"})
+    except LookupError as error:
+        mailer.report(error, wait_s=60)
+    deliver(mailer)
+
+    text = faulty_relay.kept[0].message.get_body(("plain",)).get_content()
+    assert "total = 7" in text
+    assert "__builtins__ =" not in text
 
 
 def test_equal_errors_stand_in_one_thread_and_others_do_not(reporter, faulty_relay):
@@ -182,7 +209,7 @@ def test_an_event_of_the_kind_is_a_report_whoever_hands_it_over(reporter, faulty
     )
     deliver(mailer)
 
-    assert [kept.message["Subject"] for kept in faulty_relay.kept] == ["[wiki] Oops: TypeError"]
+    assert [kept.message["Subject"] for kept in faulty_relay.kept] == ["[wiki] Oops: TypeError (NEW)"]
 
 
 class Strange(Exception):  # noqa: N818 # its name is in a subject
