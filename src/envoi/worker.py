@@ -20,7 +20,7 @@ from threading import Event as Signal
 from envoi.assembly import Parts
 from envoi.book import Book, Setback
 from envoi.chores import Chores, NoChores
-from envoi.core.delivery import GiveBack, Outcome, judge, stage_of
+from envoi.core.delivery import GiveBack, Outcome, Uncertain, judge, stage_of
 from envoi.core.failover import weakened
 from envoi.core.rate import Rates
 from envoi.errors import OutboxError, OutboxUnavailableError
@@ -294,6 +294,9 @@ class Worker:
         now_ms = self._parts.clock()
         verdict = judge(claim.delivery, counted, now_ms, self._patience, self._dice())
         self._book.settle(delivery_id, verdict, stage_of(outcome))
+        if isinstance(verdict, Uncertain) and verdict.due_at_ms <= now_ms:
+            # Security mail goes again at once, and nobody rings for it.
+            self._is_woken.set()
 
     def _write_down(self, now_ms: int, *, may_claim: bool = True) -> None:
         room = self._room(now_ms) if may_claim else 0

@@ -292,6 +292,26 @@ class TestDelivery:
         }
         assert all(0 < a.started_at_ms <= a.ended_at_ms for a in found.values())
 
+    def test_a_password_reset_in_doubt_goes_again_before_the_worker_is_idle(
+        self, mailer, faulty_relay
+    ):
+        """Somebody is locked out: nobody waits for the next look, or the next `work --once`."""
+        add_users(mailer, UserDraft(login="u", addresses=("u@x.test",)))
+        faulty_relay.messages.play(["drop_kept"])
+        mailer.notify(
+            Event(
+                kind="password_reset",
+                facts=facts_of(mailer, "password_reset"),
+                people={"user": ("u",)},
+            )
+        )
+
+        deliver(mailer)
+
+        assert states(mailer) == {"u@x.test": State.SENT}
+        first, second = faulty_relay.ledger.kept
+        assert first.message_id == second.message_id
+
     def test_password_reset_overtakes_what_was_queued_before(self, mailer, faulty_relay):
         users = [UserDraft(login=f"u{n}", addresses=(f"u{n}@x.test",)) for n in range(30)]
         add_users(mailer, *users)
