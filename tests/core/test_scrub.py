@@ -134,6 +134,8 @@ def test_only_values_that_are_secrets_for_sure_are_looked_for(name, value, is_kn
         ("token = token_of(user)", "token = token_of(user)"),
         ("password: str = field(repr=False)", "password: str = field(repr=False)"),
         (f"url = 'https://wiki:{SECRET}@h/'", f"url = 'https://wiki:{MASK}@h/'"),
+        (f'get("/in?page=2&token={SECRET}", 1)', f'get("/in?page=2&token={MASK}", 1)'),
+        ("say(f'token={token}, {user}')", "say(f'token={token}, {user}')"),
     ],
 )
 def test_of_source_only_literals_are_masked(line, shown):

@@ -128,7 +128,7 @@ class Scrubber:
         'connect(user, password=********, token=token_of(user))'
         """
         if any(value in line for value in self._known):
-            return _masked(self._formless(line), _LITERAL)
+            return _within_literals(_masked(self._formless(line), _LITERAL))
         return _source_of(line)
 
     def value(self, name: str, text: str) -> str:
@@ -148,7 +148,12 @@ class Scrubber:
 # The same lines fail again and again, and each takes ten patterns.
 @lru_cache(maxsize=10_000)
 def _source_of(line: str) -> str:
-    return _masked(_without_forms(line), _LITERAL)
+    return _within_literals(_masked(_without_forms(line), _LITERAL))
+
+
+def _within_literals(line: str) -> str:
+    # A literal is a text like any other: a URL in it may hold a token.
+    return _LITERAL.sub(lambda found: _masked(found[0], _VALUE), line)
 
 
 def _without_forms(text: str) -> str:
