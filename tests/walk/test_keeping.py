@@ -12,7 +12,7 @@ from envoi.journal import Fact
 from envoi.outbox import chore
 from envoi.outbox.filters import Query
 from envoi.outbox.find import deliveries
-from envoi.retention import ASK_MS, CHORE, LEASE_MS, ROUND_MS, Pruner, begun
+from envoi.retention import ASK_MS, CHORE, LEASE_MS, ROUND_MS, Pruner, begun, prune, retention_of
 
 ADDRESSES = ("ann@one.test", "bob@one.test", "eve@two.test")
 
@@ -167,6 +167,16 @@ def test_between_two_steps_others_have_the_database(kept):
     pruner.look(before_ms)
 
     assert before_ms < pruner.next_due_ms < before_ms + ASK_MS
+
+
+@pytest.mark.parametrize("is_trial", [True, False])
+def test_only_who_writes_rests_between_two_steps(kept, is_trial):
+    cut = retention_of(kept.parts.settings.retention).cut(kept.parts.clock())
+    rests: list[float] = []
+
+    prune(kept.parts, cut, is_whole=True, is_trial=is_trial, rest=rests.append)
+
+    assert bool(rests) is not is_trial
 
 
 def test_a_round_of_another_process_is_left_to_it(kept):
