@@ -303,6 +303,7 @@ def test_the_program_measures_what_is_asked_for_and_writes_it_down(tmp_path, cap
     seen = {one["measure"]: one["seen"] for one in document["targets"]}
     assert code == 0
     assert "fdatasync:" in told.out
+    assert "sink:" in told.out
     assert "waiting: round 1 of 1: relay idle, SQLite: " in told.err
     assert waiting["rows"][0]["runs"][0]["told"]["notify_us"] > 0
     assert len(seen["from the commit to the relay's 250, idle system"]) == 1
