@@ -181,7 +181,8 @@ class Walk:
             reasons: Why somebody reads it, besides what the sender's recipients say.
             earlier: What was held back before from those who read it.
         """
-        scene = replace(scene, event=sender.spoken(scene.event))
+        if sender.facts:
+            scene = replace(scene, event=sender.spoken(scene.event))
         render = partial(self._render, scene.kind)
         composed = compose(scene.audible, sender, voice, render, self._stamp())
         facts = {
@@ -192,7 +193,8 @@ class Walk:
             because.stored: self._parts.templates.block(because, voice[0], facts)
             for because in (*(link.because for link in sender.links), *reasons)
         }
-        return replace(composed, message=replace(composed.message, blocks=blocks))
+        message = replace(composed.message, blocks=blocks, event_id=scene.event_id)
+        return replace(composed, message=message)
 
     def _put_event(self, tx: Tx, kind: Kind | None, event: Event, *, is_routing: bool) -> Walked:
         masked = replace(event, facts=mask_facts(kind, event.facts)) if kind else event
@@ -304,11 +306,13 @@ class Walk:
         self, tx: Tx, event_id: int, composed: Composed, recipients: Sequence[Recipient], *,
         transport: str = "default", is_routing: bool = False,
     ) -> Mail:  # fmt: skip
-        message = replace(composed.message, event_id=event_id)
+        message = composed.message
+        if message.event_id != event_id:
+            message = replace(message, event_id=event_id)
+            composed = replace(composed, message=message)
         transport = self._parts.relay_of(message.application, transport)
         state = State.QUEUED if self._parts.has_relay(tx, transport) else State.HELD
         deliveries = address(message, recipients, message.date_ms, state=state, transport=transport)
-        composed = replace(composed, message=message)
         self._parts.outbox.put(tx, composed, deliveries, is_routing=is_routing)
         return composed, deliveries
 

@@ -17,6 +17,9 @@ from envoi.directory.naming import Named, resolve
 from envoi.directory.records import user_id_of
 from envoi.directory.tables import Tables
 
+# Up to so many people are read by their ids, one by one.
+FEW_PEOPLE = 10
+
 
 def count_of(tables: Tables, question: Question, admin_addresses: Iterable[Address]) -> int:
     """Return an upper bound of the people that the question finds, without loading them."""
@@ -58,9 +61,13 @@ def page_of(
     room = max(limit - len(outsiders), 0)
     found = _found(tables, question, named, after=user_id_of(after), limit=room + 1)
     page = sorted(found)[:room]
-    people = dict(tables.people(page))
+    others = _others(named)
+    # Read with a small page; beside a large one they would keep it from being read as a range.
+    asked = page if len(page) > FEW_PEOPLE else sorted({*page, *others})
+    people = dict(tables.people(asked))
     users = [_candidate(people[i], found[i], named) for i in page if i in people]
-    people |= _others(tables, named, people)
+    missing = sorted(others.difference(asked))
+    people |= tables.people(missing) if missing else {}
     return Audience(
         candidates=(*outsiders[:limit], *users),
         actor=_actor(named.actor, people),
@@ -114,13 +121,12 @@ def _candidate(person: Person, selectors: set[Selector], named: Named) -> Candid
     return Candidate(person=person, found_by=frozenset(selectors), matched=matched)
 
 
-def _others(tables: Tables, named: Named, known: Mapping[int, Person]) -> Mapping[int, Person]:
+def _others(named: Named) -> set[int]:
     # Whom every page tells of besides its own people.
     wanted = {user_id for ids in named.sought.values() for user_id in ids}
     if isinstance(named.actor, int):
         wanted.add(named.actor)
-    missing = sorted(wanted - known.keys())
-    return tables.people(missing) if missing else {}
+    return wanted
 
 
 def _actor(actor: int | Address | None, people: Mapping[int, Person]) -> Person | None:
