@@ -69,6 +69,19 @@ def test_a_delivery_comes_back_as_it_was(outbox):
     assert (item.kind, item.subject, item.attempts) == ("note", "Something happened", 0)
 
 
+def test_a_delivery_is_stored_alone_as_among_others(outbox):
+    because = Because(Why.GROUP, "ops")
+    twin = a_delivery("twin@x.test", transport="bulk", expires_at_ms=NOW + 9, because=because)
+    other = a_delivery("other@x.test", ordinal=2)
+    for deliveries in ([twin], [twin, other]):
+        stored(outbox, deliveries)
+
+    alone, among = (i.delivery for i in listed(outbox) if str(i.delivery.address) == "twin@x.test")
+    mine = {"id": among.id, "message_id": among.message_id, "event_id": among.event_id}
+    assert replace(alone, **mine) == among
+    assert alone.because == because
+
+
 def test_nobody_asks_for_no_messages(outbox):
     with outbox.reading() as tx:
         assert outbox.messages(tx, []) == {}
@@ -151,6 +164,15 @@ def test_one_event_never_mails_one_address_twice(outbox):
         ("first@x.test", "first"),
         ("second@x.test", "second"),
     ]
+
+
+def test_a_lone_recipient_who_is_mailed_already_is_passed_over(outbox):
+    with outbox.transaction() as tx:
+        event_id = outbox.put_event(tx, an_event(), NOW).id
+        for sender in ("first", "second"):
+            outbox.put(tx, Composed(message=a_message(event_id)), [a_delivery(sender=sender)])
+
+    assert [i.delivery.sender for i in listed(outbox)] == ["first"]
 
 
 def test_who_is_told_already_is_known_by_address(outbox):

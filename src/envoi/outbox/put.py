@@ -12,7 +12,7 @@ from envoi.core.routing import Skipped
 from envoi.errors import OutboxUnavailableError
 from envoi.outbox import records
 from envoi.outbox import statements as st
-from envoi.seams import Tx
+from envoi.seams import Params, Tx
 
 # PostgreSQL indexes no text beyond 2,700 octets, and a host's table may hold any login.
 MAX_LABEL_CHARS = 320
@@ -104,12 +104,8 @@ def put(
         records.delivery_row(delivery, st.FAR_FUTURE_MS if is_routing else delivery.due_at_ms)
         for delivery in deliveries
     ]
-    if rows:
-        belonging = {"message_id": message_id, "event_id": message.event_id}
-        tx.execute(
-            st.sql(tx.dialect).put_deliveries,
-            {**belonging, "application": message.application, "rows": records.packed_rows(rows)},
-        )
+    belonging = {"message_id": message_id, "event_id": message.event_id}
+    _put_deliveries(tx, {**belonging, "application": message.application}, rows)
     return message_id
 
 
@@ -133,6 +129,14 @@ def told(tx: Tx, event_id: int, addresses: Sequence[str]) -> dict[str, str]:
     params = {"event_id": event_id, "rows": words}
     rows = tx.execute(st.sql(tx.dialect).told, params)
     return {str(address): str(name or address) for address, name in rows}
+
+
+def _put_deliveries(tx: Tx, belonging: Params, rows: Sequence[Sequence[object]]) -> None:
+    if len(rows) == 1:
+        tx.execute(st.PUT_DELIVERY, {**belonging, **records.delivery_params(rows[0])})
+    elif rows:
+        packed = records.packed_rows(rows)
+        tx.execute(st.sql(tx.dialect).put_deliveries, {**belonging, "rows": packed})
 
 
 def _stored_before(tx: Tx, params: Mapping[str, object]) -> StoredEvent:

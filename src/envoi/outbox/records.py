@@ -169,6 +169,18 @@ def words_of(content: object) -> Words:
     return Words(subject=subject, text=text, html=html)
 
 
+# The columns of a delivery's row, as `Sql.put_deliveries` reads them and by their own names.
+_DELIVERY_FIELDS = (
+    "ordinal", "sender", "person", "name", "address", "because", "class", "transport", "state",
+    "due_at_ms", "created_at_ms", "expires_at_ms",
+)  # fmt: skip
+
+
+def delivery_params(row: Sequence[object]) -> dict[str, object]:
+    """Return a row of `delivery_row` as columns."""
+    return dict(zip(_DELIVERY_FIELDS, row, strict=True))
+
+
 def delivery_row(delivery: Delivery, due_at_ms: int) -> Sequence[object]:
     """Return a delivery as one row of `Sql.put_deliveries`."""
     return (

@@ -51,6 +51,14 @@ PUT_MESSAGE = """
         :cc_json, :host, :date_ms, :expires_at_ms, :sealed)
     RETURNING id"""
 
+# As `Sql.put_deliveries` stores several: most events mail one person, and a row needs no JSON.
+PUT_DELIVERY = """
+    INSERT INTO envoi_delivery (message_id, event_id, application, ordinal, sender, person, name,
+        address, because, class, transport, state, due_at_ms, created_at_ms, expires_at_ms)
+    VALUES (:message_id, :event_id, :application, :ordinal, :sender, :person, :name,
+        :address, :because, :class, :transport, :state, :due_at_ms, :created_at_ms, :expires_at_ms)
+    ON CONFLICT (event_id, address) DO NOTHING"""
+
 PUT_ATTACHMENT = """
     INSERT INTO envoi_attachment (message_id, position, name, media_type, content)
     VALUES (:message_id, :position, :name, :media_type, :content)"""
