@@ -13,6 +13,7 @@ from dataclasses import replace
 from envoi.assembly import Parts
 from envoi.errors import OutboxError
 from envoi.journal import Fact
+from envoi.outbox.relay import Pause
 from envoi.relays import own_keys
 from envoi.seams import Carrier, RelayTrouble
 
@@ -99,7 +100,14 @@ class Outage:
             return
         with suppress(OutboxError):  # the other workers then find out for themselves
             self._parts.outbox.relay_down(
-                self._relay, trouble.because, trouble.advice, now_ms, now_ms + self._wait_ms
+                Pause(
+                    relay=self._relay,
+                    because=trouble.because,
+                    advice=trouble.advice,
+                    down_since_ms=now_ms,
+                    paused_until_ms=now_ms + self._wait_ms,
+                    needs_operator=trouble.needs_operator,
+                )
             )
 
     def _tell_waiting(self, now_ms: int) -> None:

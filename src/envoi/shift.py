@@ -12,8 +12,9 @@ from envoi.assembly import Parts
 from envoi.core.failover import stand_in, wards
 from envoi.errors import OutboxError
 from envoi.journal import Fact
+from envoi.outage import OPERATOR_TRY_MS
 from envoi.outbox.claim import Claim
-from envoi.outbox.relay import CAPTURE, paused_by_hand, relays_down, workers
+from envoi.outbox.relay import CAPTURE, Pause, paused_by_hand, relays_down, workers
 from envoi.seams import Carrier, Tx
 from envoi.serving import is_alive
 
@@ -65,6 +66,9 @@ class Shift:
         self._joined_at_ms = 0
         self._waits_until_ms = 0
         self._share = 0
+        self._is_warned = False
+        # Whether this worker has found out by itself how its relay is.
+        self.knows_relay = False
         self.is_paused = False
         # Whether another relay carries its mail, should this one be in trouble.
         self.has_stand_in = False
@@ -79,8 +83,12 @@ class Shift:
 
     @property
     def stands_by(self) -> bool:
-        """Whether nothing may be claimed: others use all connections, or a hand has paused it."""
-        return self._share == 0 or self.is_paused
+        """Whether nothing may be claimed.
+
+        Others use all connections, a hand has paused the relay, or another worker was refused by
+        it for what only an operator can mend.
+        """
+        return self._share == 0 or self.is_paused or self._is_warned
 
     @property
     def next_due_ms(self) -> int:
@@ -176,18 +184,38 @@ class Shift:
     def _look_around(self, now_ms: int) -> None:
         with self._parts.outbox.reading() as tx:
             found = workers(tx)
-            down = {pause.relay for pause in relays_down(tx)}
+            down = {pause.relay: pause for pause in relays_down(tx)}
             by_hand = paused_by_hand(tx)
         ours = [each.name for each in found if each.transport == self._post.signs_as]
         is_waiting = now_ms < self._waits_until_ms
         self._share = 0 if is_waiting else share_of(self._post.name, ours, self._connections)
         if self._post.is_capturing:
             return
+        self._heed(down.get(self._post.relay), now_ms)
         self.is_paused = self._post.relay in by_hand
         served = {each.transport for each in found}
-        paused, failover = down | by_hand.keys(), self._parts.relays.failover
+        paused, failover = down.keys() | by_hand.keys(), self._parts.relays.failover
         self.has_stand_in = bool(stand_in(failover[self._post.relay], paused, served))
         self._stand_in(wards(self._post.relay, failover, paused, served))
+
+    def _heed(self, pause: Pause | None, now_ms: int) -> None:
+        """Leave a relay alone that refuses our password: sixteen processes would be sixteen tries.
+
+        Once it is time for the next try, one of those who wait makes it.
+        """
+        if pause is None or self.knows_relay or not pause.needs_operator:
+            self._is_warned = False
+            return
+        if now_ms >= pause.paused_until_ms and self._parts.outbox.may_try(
+            pause.relay, now_ms, OPERATOR_TRY_MS
+        ):
+            self._is_warned, self.knows_relay = False, True
+            return
+        if not self._is_warned:
+            self._parts.journal.note(
+                Fact.RELAY_DOWN, relay=pause.relay, because=pause.because, advice=pause.advice
+            )
+        self._is_warned = True
 
     def _stand_in(self, names: tuple[str, ...]) -> None:
         before, self.wards = self.wards, names

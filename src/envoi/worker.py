@@ -280,9 +280,11 @@ class Worker:
                 case Finished(delivery_id=delivery_id, outcome=outcome):
                     self._judge(delivery_id, outcome)
                 case RelayTrouble():
+                    self._shift.knows_relay = True
                     self._outage.begin(event, self._parts.clock())
                     self._stir()
                 case RelayWell():
+                    self._shift.knows_relay = True
                     self._outage.end()
                     self._stir()
 

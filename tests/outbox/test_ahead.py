@@ -6,6 +6,7 @@ from envoi.core.delivery import Retry
 from envoi.outbox import ahead
 from envoi.outbox import statements as st
 from envoi.outbox.claim import Settlement
+from envoi.outbox.relay import Pause
 from tests.outbox.samples import (
     MINUTE,
     NOW,
@@ -113,7 +114,15 @@ def test_an_event_stored_in_the_future_is_routed_now(outbox):
 
 
 def test_a_pause_of_a_relay_ends_and_dead_workers_are_forgotten(outbox):
-    outbox.relay_down("default", "refused", "", NOW + DAY, NOW + DAY + MINUTE)
+    outbox.relay_down(
+        Pause(
+            relay="default",
+            because="refused",
+            advice="",
+            down_since_ms=NOW + DAY,
+            paused_until_ms=NOW + DAY + MINUTE,
+        )
+    )
     outbox.heartbeat("dead", "default", NOW + DAY, MINUTE)
     if outbox.database.dialect == "postgresql":
         # There it is the server's clock that was wrong.

@@ -1,5 +1,7 @@
 """What workers share: who is alive, which relay is paused, and the switches."""
 
+from dataclasses import replace
+
 import pytest
 
 from envoi.outbox import relay, switches
@@ -62,22 +64,30 @@ def test_mail_is_captured_while_a_live_worker_captures(outbox):
     assert not is_captured()
 
 
-def test_one_worker_tells_of_an_outage_and_one_of_its_end(outbox):
-    down = ("smtp", "connection refused", "start it")
+def paused(name, since_ms, until_ms):
+    return relay.Pause(
+        relay=name, because="refused", advice="", down_since_ms=since_ms, paused_until_ms=until_ms
+    )
 
-    assert outbox.relay_down(*down, NOW, NOW + 10)
-    assert not outbox.relay_down(*down, NOW + 5, NOW + 20)
+
+def test_one_worker_tells_of_an_outage_and_one_of_its_end(outbox):
+    first = relay.Pause(
+        relay="smtp", because="connection refused", advice="start it",
+        down_since_ms=NOW, paused_until_ms=NOW + 10,
+    )  # fmt: skip
+    later: dict = {"because": "535 no", "paused_until_ms": NOW + 20, "needs_operator": True}
+
+    assert outbox.relay_down(first)
+    assert not outbox.relay_down(replace(first, down_since_ms=NOW + 5, **later))
     with outbox.reading() as tx:
-        [pause] = relay.relays_down(tx)
-    assert (pause.relay, pause.because, pause.advice) == down
-    assert (pause.down_since_ms, pause.paused_until_ms) == (NOW, NOW + 20)
+        assert list(relay.relays_down(tx)) == [replace(first, **later)]
 
     assert outbox.relay_back("smtp")
     assert not outbox.relay_back("smtp")
 
 
 def test_a_paused_relay_is_tried_by_one_worker_per_interval(outbox):
-    outbox.relay_down("smtp", "refused", "", NOW, NOW + 10)
+    outbox.relay_down(paused("smtp", NOW, NOW + 10))
 
     assert [outbox.may_try("smtp", NOW + 9, 50), outbox.may_try("smtp", NOW + 10, 50)] == [
         False,

@@ -68,5 +68,5 @@ def test_the_engines_are_told_apart_in_one_place():
         if re.search(r"== \"(sqlite|postgresql)\"", path.read_text("utf-8"))
     }
 
-    opening = {"engine.py", "bell.py", "join_sqlalchemy.py", "join_django.py"}
+    opening = {"engine.py", "location.py", "bell.py", "join_sqlalchemy.py", "join_django.py"}
     assert switches - opening == {"statements.py"}

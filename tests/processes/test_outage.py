@@ -167,3 +167,25 @@ def test_a_refused_password_is_tried_once_per_interval_and_fails_nothing(
 def turned(worker, relay):
     worker.turn()
     return relay.ledger.sign_ins
+
+
+def test_a_refused_password_is_tried_by_one_process_and_heeded_by_the_others(
+    outbox_url, tmp_path, strict_relay
+):
+    """Sixteen processes that start with a wrong password must not lock the account."""
+    smtp = {"username": "wiki", "password": "wrong"}
+    site = Site(tmp_path, outbox_url, strict_relay, {"smtp": smtp})
+    site.send(5)
+    first = site.work()
+    wait_until(lambda: known_trouble(site))
+
+    later = [site.work() for _ in range(3)]
+    wait_until(lambda: all(downs(process) for process in later))
+    site.send(1, prefix="more-")
+    wait_until(lambda: len(site.live_workers) == 4)
+
+    assert strict_relay.ledger.sign_ins == 1
+    assert [len(downs(process)) for process in (first, *later)] == [1] * 4
+    assert [process.stop() for process in (first, *later)] == [0] * 4
+    assert site.states == {State.QUEUED: 6}
+    site.close()

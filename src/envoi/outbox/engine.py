@@ -87,6 +87,11 @@ class Database:
         return f"Database({self._url.render_as_string(hide_password=True)!r})"
 
     @property
+    def has_one_writer(self) -> bool:
+        """Whether one transaction at a time writes, so that others had better go along."""
+        return self.dialect == "sqlite"
+
+    @property
     def url(self) -> "URL":
         """The address as SQLAlchemy understands it; its text form hides the password."""
         return self._url

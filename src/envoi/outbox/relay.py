@@ -30,6 +30,7 @@ class Pause:
         advice: What an operator can do.
         down_since_ms: When it began.
         paused_until_ms: When it is tried again.
+        needs_operator: Whether only a person can mend it, such as a wrong password.
     """
 
     relay: str
@@ -37,6 +38,7 @@ class Pause:
     advice: str
     down_since_ms: int
     paused_until_ms: int
+    needs_operator: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +123,12 @@ def relay_down(tx: Tx, pause: Pause) -> bool:
     """Note trouble of a relay; whether it is news, so that one worker tells of one outage."""
     rows = tx.execute(
         """INSERT INTO envoi_relay
-            (name, paused_until_ms, because, advice, down_since_ms, attempts)
-        VALUES (:name, :until, :because, :advice, :since, 1)
+            (name, paused_until_ms, because, advice, down_since_ms, attempts, needs_operator)
+        VALUES (:name, :until, :because, :advice, :since, 1, :needs_operator)
         ON CONFLICT (name) DO UPDATE SET
             paused_until_ms = excluded.paused_until_ms, because = excluded.because,
-            advice = excluded.advice, attempts = envoi_relay.attempts + 1
+            advice = excluded.advice, attempts = envoi_relay.attempts + 1,
+            needs_operator = excluded.needs_operator
         RETURNING attempts""",
         {
             "name": pause.relay,
@@ -133,6 +136,7 @@ def relay_down(tx: Tx, pause: Pause) -> bool:
             "because": pause.because,
             "advice": pause.advice,
             "since": pause.down_since_ms,
+            "needs_operator": int(pause.needs_operator),
         },
     )
     return rows[0][0] == 1
@@ -180,8 +184,8 @@ def resume_by_hand(tx: Tx, relay: str) -> bool:
 def relays_down(tx: Tx) -> Sequence[Pause]:
     """Return the relays that are in trouble."""
     rows = tx.execute(
-        """SELECT name, because, advice, down_since_ms, paused_until_ms FROM envoi_relay
-        ORDER BY name""",
+        """SELECT name, because, advice, down_since_ms, paused_until_ms, needs_operator
+        FROM envoi_relay ORDER BY name""",
         {},
     )
     return tuple(
@@ -191,6 +195,7 @@ def relays_down(tx: Tx) -> Sequence[Pause]:
             advice=str(advice),
             down_since_ms=cast("int", since),
             paused_until_ms=cast("int", until),
+            needs_operator=bool(needs_operator),
         )
-        for name, because, advice, since, until in rows
+        for name, because, advice, since, until, needs_operator in rows
     )

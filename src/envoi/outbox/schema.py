@@ -13,7 +13,20 @@ if TYPE_CHECKING:
 VERSION_TABLE = "envoi_alembic_version"
 # Every revision this code knows, oldest first. Written down here so that the check at a worker's
 # start costs one query and not Alembic's import; a test compares it with the files.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+)
 
 
 class SchemaState(StrEnum):

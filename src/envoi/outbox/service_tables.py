@@ -19,7 +19,7 @@ switch = Table(
 relay = Table(
     "envoi_relay", metadata,
     key("name"), moment_ms("paused_until_ms"), words("because"), words("advice"),
-    moment_ms("down_since_ms"), count("attempts"),
+    moment_ms("down_since_ms"), count("attempts"), flag("needs_operator"),
 )  # fmt: skip
 
 # The refresh token that a relay's service gave in exchange for the one of the settings (`seed`).

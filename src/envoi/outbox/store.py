@@ -85,7 +85,7 @@ class Outbox:
         Raises:
             OutboxUnavailableError: The transaction failed; nothing of it is stored.
         """
-        if self.database.dialect == "sqlite":
+        if self.database.has_one_writer:
             return self._together.store(work)
         with self.transaction() as tx:
             return work(tx)
@@ -246,15 +246,8 @@ class Outbox:
         """Whether a live worker captures mail at this moment."""
         return relay.is_captured(tx, lease_ms, now_ms)
 
-    def relay_down(self, name: str, because: str, advice: str, now_ms: int, until_ms: int) -> bool:
-        """Note trouble of a relay, to be tried again at `until_ms`; whether it is news."""
-        pause = relay.Pause(
-            relay=name,
-            because=because,
-            advice=advice,
-            down_since_ms=now_ms,
-            paused_until_ms=until_ms,
-        )
+    def relay_down(self, pause: relay.Pause) -> bool:
+        """Note trouble of a relay; whether it is news."""
         with self.transaction(is_synced=False) as tx:
             return relay.relay_down(tx, pause)
 
