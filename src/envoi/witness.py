@@ -21,7 +21,7 @@ from typing import cast
 from envoi.core.incident import MAX_MESSAGE_CHARS, Frame, Link, Raised
 from envoi.core.kind import MASK
 from envoi.core.portrait import MAX_BITS, attributes, portrait
-from envoi.core.scrub import Scrubber, is_known_by_value, is_long, is_secret_name
+from envoi.core.scrub import MAX_KNOWN_CHARS, Scrubber, is_known_by_value, is_long, is_secret_name
 from envoi.marks import is_marked
 
 # A recursion of a thousand calls says nothing that these do not say.
@@ -50,6 +50,9 @@ PLAIN_MODULES = frozenset({"builtins", "__main__"})
 _MRO, _DICT = type.__dict__["__mro__"], type.__dict__["__dict__"]
 _ARGS = BaseException.__dict__["args"]
 _OWN_WORDS = (BaseException.__str__, KeyError.__str__)
+# What the interpreter writes by itself, and what it writes with all that it holds.
+_WRITTEN = (str, bytes, int)
+_HOLDING = (list, tuple, dict, set, frozenset, bytearray)
 TOO_SLOW = "(its message took too long)"
 NO_MESSAGE = "(its message cannot be read)"
 
@@ -99,6 +102,9 @@ class Witness:
         )
 
     def _message(self, error: BaseException) -> str:
+        large = _large_words(error)
+        if large is not None:
+            return self._shown(large)
         return message_of(error, self._asked_until_s - time.monotonic())
 
     def _frames(self, traceback: TracebackType | None) -> tuple[Frame, ...]:
@@ -197,7 +203,8 @@ def _text_of(value: object, *, is_hidden: bool) -> str | None:
     if type(value) is str:
         return value
     if type(value) is bytes:
-        return value.decode("utf-8", "replace")
+        # A letter has at most four bytes: a longer value is no secret, and reading it takes long.
+        return value.decode("utf-8", "replace") if len(value) <= 4 * MAX_KNOWN_CHARS else ""
     if is_hidden and type(value) is int and value.bit_length() <= MAX_BITS:
         return str(value)
     return None
@@ -260,11 +267,38 @@ def message_of(error: BaseException, wait_s: float = MESSAGES_S) -> str:
 
 def _is_plain(error: BaseException) -> bool:
     """Whether its message runs no code but the interpreter's own, so that no thread is needed."""
-    tables = (_DICT.__get__(kind) for kind in _MRO.__get__(type(error)))
-    says = next(table["__str__"] for table in tables if "__str__" in table)
-    arguments = cast("tuple[object, ...]", _ARGS.__get__(error))
+    says = _says(error)
     # By identity: comparing and hashing may be the work of somebody's metaclass.
-    return any(says is one for one in _OWN_WORDS) and all(map(_is_short, arguments))
+    return any(says is one for one in _OWN_WORDS) and all(map(_is_short, _arguments(error)))
+
+
+def _says(error: BaseException) -> object:
+    tables = (_DICT.__get__(kind) for kind in _MRO.__get__(type(error)))
+    return next(table["__str__"] for table in tables if "__str__" in table)
+
+
+def _arguments(error: BaseException) -> tuple[object, ...]:
+    return cast("tuple[object, ...]", _ARGS.__get__(error))
+
+
+def _large_words(error: BaseException) -> object:
+    """Return what an exception says by data that may take seconds to write; else None.
+
+    No time limit helps there: the interpreter lets no other thread run while it writes them.
+    """
+    says, arguments = _says(error), _arguments(error)
+    if not any(says is one for one in _OWN_WORDS) or not any(map(_is_large, arguments)):
+        return None
+    said = arguments[0] if len(arguments) == 1 else arguments
+    # A text by itself is not written but taken, however long it is.
+    return None if type(said) is str and says is _OWN_WORDS[0] else said
+
+
+def _is_large(argument: object) -> bool:
+    kind = type(argument)
+    if any(kind is one for one in _WRITTEN):
+        return not _is_short(argument)
+    return any(kind is one for one in _HOLDING)
 
 
 def _is_short(argument: object) -> bool:

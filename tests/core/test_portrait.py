@@ -136,3 +136,9 @@ def test_what_contains_itself_has_an_end():
     value.append(value)
 
     assert portrait(value) == "[[[[...]]]]"
+
+
+def test_what_is_left_out_of_a_row_or_a_table_is_shown_to_be_left_out():
+    assert portrait(list(range(21))).endswith("18, 19, ...]")
+    assert portrait(dict.fromkeys(range(21), 0)).endswith("19: 0, ...}")
+    assert portrait(set(range(20))).endswith("18, 19}")

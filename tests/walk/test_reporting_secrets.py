@@ -6,6 +6,7 @@ import time
 import pytest
 
 from envoi import Request
+from envoi.witness import Witness
 from tests.walk.test_reporting import ERRORS
 
 SECRETS = {
@@ -207,3 +208,34 @@ def test_a_recursion_is_told_by_its_beginning_and_its_end(loud, caplog):
 
     assert receipt.deliveries == 2
     assert told(loud, caplog).count("return down(depth + 1)") < 200
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(b"q" * 50_000_000),
+        ValueError(list(range(5_000_000))),
+        KeyError("q" * 50_000_000),
+        UnicodeDecodeError("utf-8", b"\xff" * 50_000_000, 0, 1, "invalid"),
+    ],
+    ids=["bytes", "list", "key", "undecoded"],
+)
+def test_what_an_error_holds_is_not_read_whole_however_large_it_is(error):
+    held = {"of the call": b"\xff" * 50_000_000}
+    with pytest.raises(type(error)) as caught:
+        raise error
+
+    began = time.thread_time(), time.process_time()
+    seen = Witness(caught.value, variables_of=2).look()
+
+    # To read all of it takes a hundred of these, in this thread or in one that lets no other run.
+    assert time.thread_time() - began[0] < 0.1
+    assert time.process_time() - began[1] < 0.1
+    assert 0 < len(seen.message) <= 503
+    assert held
+
+
+def test_a_secret_in_the_data_of_a_message_is_masked():
+    error = ValueError({"password": "Zq1W", "rows": [1, 2]})
+
+    assert Witness(error).look().message == "{'password': ********, 'rows': [1, 2]}"

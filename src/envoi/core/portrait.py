@@ -102,6 +102,7 @@ def _table(table: dict[object, object], depth: int) -> Iterator[str]:
         yield from _pieces(name, 0)
         yield ": "
         yield from _named(name, value, depth)
+    yield _more(dict[object, object].__len__(table))
     yield "}"
 
 
@@ -115,7 +116,12 @@ def _row(kind: type, value: object, depth: int) -> Iterator[str]:
     for number, item in enumerate(_few(iterate(value))):
         yield ", " if number else ""
         yield from _pieces(item, depth - 1)
+    yield _more(cast("Callable[[object], int]", kind.__dict__["__len__"])(value))
     yield end
+
+
+def _more(count: int) -> str:
+    return ", ..." if count > MAX_ITEMS else ""
 
 
 def _object(value: object, kinds: tuple[type, ...], depth: int) -> Iterator[str]:
