@@ -1,11 +1,15 @@
 """Removing what is old: what goes, what never does, and that a round reads only what it removes."""
 
+import threading
+
 import pytest
 
-from envoi.core.delivery import FINAL_STATES, State
+from envoi.core.delivery import FINAL_STATES, Move, State
 from envoi.core.retention import DAY_MS, Cut
 from envoi.errors import RefusedError
-from envoi.outbox import chore
+from envoi.outbox import chore, open_outbox
+from envoi.outbox.filters import Query
+from envoi.outbox.operate import operate
 from envoi.outbox.prune import Hand, Place, Prune
 from envoi.outbox.removal import FEW, Removed
 from envoi.outbox.tombstone import removed_before_ms
@@ -273,6 +277,106 @@ def test_a_round_that_broke_off_in_an_event_is_finished_by_the_next(outbox, larg
 
     assert removed.events == 1
     assert set(left(outbox).values()) == {0}
+
+
+# What somebody retries at the same moment. Two connections, each with its transaction open.
+
+
+def retried(outbox, tx):
+    """Retry the first delivery in this transaction; what is answered."""
+    [answer] = operate(tx, Move.RETRY, Query(ids=(listed(outbox)[0].delivery.id,)), NOW)
+    return answer
+
+
+def has_content(outbox):
+    with outbox.reading() as tx:
+        [[subject]] = tx.execute("SELECT subject FROM envoi_message", {})
+    return bool(subject)
+
+
+def wait_until_blocked(outbox, thread):
+    """Until the thread waits for a lock of another connection, or has ended without one."""
+    blocked = """SELECT 1 FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+    for _ in range(200):
+        thread.join(0.05)
+        if not thread.is_alive():
+            return
+        with outbox.reading() as tx:
+            # On SQLite a writer that waits is nowhere to be seen.
+            if tx.dialect == "sqlite" or tx.execute(blocked, {}):
+                return
+
+
+@pytest.fixture
+def other(outbox_url):
+    """A second connection to the outbox."""
+    other = open_outbox(outbox_url)
+    yield other
+    other.close()
+
+
+@pytest.mark.parametrize("deliveries", [1, LARGE])
+def test_a_retry_that_is_not_committed_yet_is_waited_for(outbox, other, deliveries):
+    ended(outbox, *[State.FAILED] * deliveries)
+    found = []
+    rounds = Rounds(outbox, rows=60)
+    rival = threading.Thread(target=lambda: found.append(rounds.prune(closing(NOW + 1))))
+    with other.transaction() as tx:
+        assert retried(outbox, tx).is_changed
+        rival.start()
+        wait_until_blocked(outbox, rival)
+    rival.join(30)
+
+    assert found == [Removed()]
+    assert listed(outbox)[0].delivery.state is State.QUEUED
+    assert has_content(outbox)
+
+
+@pytest.mark.parametrize("deliveries", [1, LARGE])
+def test_a_retry_of_what_is_being_removed_is_refused(outbox, other, deliveries):
+    ended(outbox, *[State.FAILED] * deliveries)
+    answers = []
+
+    def retry():
+        with other.transaction() as tx:
+            answers.append(retried(outbox, tx))
+
+    rival = threading.Thread(target=retry)
+
+    def keep(tx, _place):
+        """At the end of a step, which is not committed yet."""
+        [[removed_at_ms]] = tx.execute("SELECT removed_at_ms FROM envoi_message", {})
+        if removed_at_ms and not rival.ident:
+            rival.start()
+            wait_until_blocked(outbox, rival)
+
+    hand = Hand(transaction=outbox.transaction, keep=keep, rows=lambda: 60, now_ms=lambda: NOW)
+    removed = sum(Prune(closing(NOW + 1), hand, Place()).steps(), start=Removed())
+    rival.join(30)
+
+    assert removed.contents == 1
+    assert listed(outbox)[0].delivery.state is State.FAILED
+    assert [answer.is_changed for answer in answers] == [False]
+    assert answers[0].refused_because.startswith("its content was removed on ")
+
+
+def test_a_retry_between_two_steps_keeps_the_whole_event(outbox, other):
+    """Of a delivery that the first of these steps has looked at."""
+    ended(outbox, *[State.FAILED] * LARGE)
+    hand = Hand(
+        transaction=outbox.transaction,
+        keep=lambda _tx, _place: None,
+        rows=lambda: 60,
+        now_ms=lambda: NOW,
+    )
+    steps = Prune(closing(NOW + 1), hand, Place()).steps()
+    assert [next(steps), next(steps)] == [Removed()] * 2
+    with other.transaction() as tx:
+        assert retried(outbox, tx).is_changed
+
+    assert sum(steps, start=Removed()) == Removed()
+    assert has_content(outbox)
 
 
 def test_only_events_in_the_states_that_are_asked_for(outbox, rounds):

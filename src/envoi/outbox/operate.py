@@ -57,12 +57,13 @@ def operate(
         after_id: Only rows behind this one; how a long list goes on.
     """
     rows = _locked(tx, move, query, after_id)
-    answers = [_answer(row, move, now_ms) for row in rows]
+    contents = _contents(tx, move, [cast("int", row[3]) for row in rows])
+    answers = [_answer(row, contents[cast("int", row[3])], move, now_ms) for row in rows]
     changed = [answer.id for answer in answers if answer.is_changed]
     if changed:
         _write(tx, move, changed, now_ms)
     if move is Move.CANCEL:
-        drop_sealed(tx, {cast("int", row[4]) for row in rows if row[0] in set(changed)})
+        drop_sealed(tx, {cast("int", row[3]) for row in rows if row[0] in set(changed)})
     return tuple(answers)
 
 
@@ -83,14 +84,33 @@ def _locked(tx: Tx, move: Move, query: Query, after_id: int) -> Sequence[Row]:
         where += f" AND d.state IN ({allowed})"
     lock = "FOR UPDATE OF d" if st.sql(tx.dialect).lock else ""
     return tx.execute(
-        f"""SELECT d.id, d.state, d.expires_at_ms, m.sealed, d.message_id, m.removed_at_ms
+        f"""SELECT d.id, d.state, d.expires_at_ms, d.message_id
         FROM envoi_delivery d JOIN envoi_message m ON m.id = d.message_id
         WHERE {where} AND d.id > :after_id ORDER BY d.id LIMIT :limit {lock}""",  # noqa: S608 # parameters only
         {**params, "after_id": after_id, "limit": BATCH_ROWS},
     )
 
 
-def _answer(row: Row, move: Move, now_ms: int) -> Answer:
+def _contents(tx: Tx, move: Move, message_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Return of each message what became of its secrets and when its content was removed.
+
+    Whoever empties a message locks it, and then looks at its deliveries. What is to be sent again
+    shares that lock: so he waits for our commit, or we for his, and the later one sees what the
+    other has written. In the statement that locks the deliveries it would be seen as it was before.
+    """
+    sql = st.sql(tx.dialect)
+    # Shared by all moves, two cancellations would each wait for the other to delete the secrets.
+    share = sql.share if _after(move) is State.QUEUED else ""
+    rows = tx.execute(
+        f"""SELECT id, sealed, removed_at_ms FROM envoi_message
+        WHERE id IN ({sql.ids()}) ORDER BY id {share}""",  # noqa: S608 # parameters only
+        {"rows": records.packed_ids(sorted({*message_ids}))},
+    )
+    return {cast("int", row[0]): (cast("int", row[1]), cast("int", row[2])) for row in rows}
+
+
+def _answer(row: Row, content: tuple[int, int], move: Move, now_ms: int) -> Answer:
+    sealed, removed_at_ms = content
     row_id, before, expires_at_ms = cast("int", row[0]), State(str(row[1])), cast("int", row[2])
     after = TRANSITIONS.get((before, move))
     refusal = ""
@@ -99,9 +119,9 @@ def _answer(row: Row, move: Move, now_ms: int) -> Answer:
         refusal = f"it is {before}; {move} is possible from {allowed}"
     elif after is State.QUEUED and 0 < expires_at_ms <= now_ms:
         refusal = "its deadline has passed; it would be worthless"
-    elif after is State.QUEUED and row[5]:
-        refusal = f"{why_empty(cast('int', row[5]))}; let the application send anew"
-    elif after is State.QUEUED and row[3] == records.UNSEALED:
+    elif after is State.QUEUED and removed_at_ms:
+        refusal = f"{why_empty(removed_at_ms)}; let the application send anew"
+    elif after is State.QUEUED and sealed == records.UNSEALED:
         refusal = (
             "its secret values were deleted when it was finished; let the application send anew"
         )
@@ -111,7 +131,7 @@ def _answer(row: Row, move: Move, now_ms: int) -> Answer:
 
 
 def _write(tx: Tx, move: Move, ids: Sequence[int], now_ms: int) -> None:
-    after = TRANSITIONS[states_for(move)[0], move]
+    after = _after(move)
     # By hand means from the start: due now, and back-off and patience begin anew. Mail that was
     # held for a week would otherwise be given up at its first temporary refusal.
     from_start = ", due_at_ms = :now_ms, created_at_ms = :now_ms, refusals = 0"
@@ -121,3 +141,7 @@ def _write(tx: Tx, move: Move, ids: Sequence[int], now_ms: int) -> None:
         WHERE id IN ({st.sql(tx.dialect).ids()})""",  # noqa: S608 # same
         {"state": after.value, "now_ms": now_ms, "rows": records.packed_ids(ids)},
     )
+
+
+def _after(move: Move) -> State:
+    return TRANSITIONS[states_for(move)[0], move]

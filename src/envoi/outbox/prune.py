@@ -13,7 +13,8 @@ what somebody holds, mostly. What is closed stands in an index by its end. So a 
 it removes, and not what it has looked at before.
 
 A step is one short transaction. An event with many deliveries is looked through, and deleted, in
-several.
+several; the one that closes it looks at all of them once more, which takes about as long as a step
+for 50,000. Meanwhile nobody else can put one back into the queue.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -174,6 +175,7 @@ class Prune:
 
     def _close_few(self, tx: Tx, events: Sequence[_Candidate]) -> Removed:
         ids = [event.id for event in events]
+        self._lock(tx, events)
         standings = removal.standings(tx, ids, self._cut.states)
         unswept = removal.unswept(tx, ids)
         ended: list[tuple[int, int]] = []
@@ -199,6 +201,8 @@ class Prune:
                     others=whole.others + part.others,
                     settled_at_ms=max(whole.settled_at_ms, part.settled_at_ms),
                 )
+                if not after and self._has_ended(event, whole):
+                    whole = self._last_look(tx, event)
                 is_open = not self._has_ended(event, whole) or bool(removal.unswept(tx, [event.id]))
                 ended_at_ms = max(event.stored_at_ms, whole.settled_at_ms)
                 is_last = is_open or not after
@@ -209,6 +213,16 @@ class Prune:
                 break
             yield Removed()
         yield Removed() if is_open else self._closing(ended_at_ms, whole.deliveries)
+
+    def _last_look(self, tx: Tx, event: _Candidate) -> Standing:
+        """Look at a large event once more, as a whole: what was looked at may have been retried."""
+        self._lock(tx, [event])
+        found = removal.standings(tx, [event.id], self._cut.states)
+        return found.get(event.id, Standing())
+
+    def _lock(self, tx: Tx, events: Sequence[_Candidate]) -> None:
+        if not self._hand.is_trial:
+            removal.lock(tx, [event.id for event in events if event.is_routed])
 
     def _has_ended(self, event: _Candidate, standing: Standing) -> bool:
         # A state of its deliveries that somebody asks for is one that an event without any lacks.

@@ -89,6 +89,23 @@ class Standing:
     settled_at_ms: int = 0
 
 
+def lock(tx: Tx, ids: Sequence[int]) -> None:
+    """Let nobody put a delivery of these events back into the queue until the transaction ends.
+
+    Who does so shares the lock of its message (`operate`): what he has written is committed by
+    then, and what he wants to write waits and finds the content gone. One row, however many
+    deliveries there are; the weak form, because whoever adds a delivery holds the message's key.
+    """
+    sql = st.sql(tx.dialect)
+    # On SQLite whoever writes is alone anyway.
+    if sql.lock:
+        tx.execute(
+            f"""SELECT id FROM envoi_message WHERE event_id IN ({sql.ids()})
+            ORDER BY id FOR NO KEY UPDATE""",
+            {"rows": records.packed_ids(ids)},
+        )
+
+
 def standings(tx: Tx, ids: Sequence[int], states: Sequence[State]) -> dict[int, Standing]:
     """Return how the deliveries of each of these events stand; one without any is left out."""
     wanted = ", ".join(f"'{state.value}'" for state in states)

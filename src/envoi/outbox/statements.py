@@ -119,6 +119,7 @@ class Sql:
         clock = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
         self.clock = clock if self._is_postgresql else "CAST(:now_ms AS BIGINT)"
         self.lock = "FOR UPDATE" if self._is_postgresql else ""
+        self.share = "FOR SHARE" if self._is_postgresql else ""
         self._skip_locked = "FOR UPDATE SKIP LOCKED" if self._is_postgresql else ""
 
     @cached_property
