@@ -162,6 +162,12 @@ def post(each):
     return lambda: [client().post(each, fields).status_code]
 
 
+def set_up_again():
+    """What `get_wsgi_application` and `get_asgi_application` do after a `django.setup()`."""
+    django.setup()
+    return [client().get("/503").status_code]
+
+
 def internal():
     return [client().get("/crash", REMOTE_ADDR="10.0.0.1").status_code]
 
@@ -195,6 +201,7 @@ CASES = {
     "variables": get("/variables"),
     "variables later": later("/variables/later"),
     "503": get("/503"),
+    "set up again": set_up_again,
     "forged": get("/forged"),
     "host": lambda: [client().get("/host", headers={"host": "evil.test"}).status_code],
     "database": get("/database"),

@@ -71,6 +71,12 @@ def test_an_answer_of_500_and_more_that_was_logged_is_mailed_too(site):
     assert "django.request: Service Unavailable: /503 (GET /503, NEW)" in subject
 
 
+def test_what_is_logged_is_mailed_after_a_second_set_up_too(site):
+    subject, _, _ = the_mail(site("set up again"))
+
+    assert "Service Unavailable: /503" in subject
+
+
 def test_a_host_that_is_not_allowed_is_mailed_without_asking_for_it_again(site):
     found = site("host")
 

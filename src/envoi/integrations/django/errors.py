@@ -16,6 +16,7 @@ from envoi.integrations.django.sightings import request_of
 from envoi.integrations.django.toolkit import (
     ASYNC_MARKS,
     REQUEST_EXCEPTION,
+    REQUEST_STARTED,
     setting,
 )
 from envoi.integrations.logging import LoggedError
@@ -59,7 +60,19 @@ def listen(mailer: Mailer) -> None:
     REQUEST_EXCEPTION.connect(raised, weak=False, dispatch_uid=LOGGER)
     mailer.hide_variables(is_sensitive)
     if mailer.parts.settings.errors.to and not _is_attached():
-        logging.getLogger(LOGGER).addHandler(ErrorHandler())
+        _attach(ErrorHandler())
+
+
+def _attach(ours: ErrorHandler) -> None:
+    """Hear what Django logs, for good: a second `django.setup()` takes all handlers away."""
+    logger = logging.getLogger(LOGGER)
+    logger.addHandler(ours)
+
+    def attached(**_: object) -> None:
+        if ours not in logger.handlers and not _is_attached():
+            logger.addHandler(ours)
+
+    REQUEST_STARTED.connect(attached, weak=False, dispatch_uid=LOGGER)
 
 
 def is_sensitive(frame: FrameType, name: str) -> bool:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_login_failed
 from django.core import checks
-from django.core.signals import got_request_exception
+from django.core.signals import got_request_exception, request_started
 from django.db import connections, router, transaction
 from django.db.models import signals
 from django.utils import decorators
@@ -55,6 +55,7 @@ POST_SAVE = cast("Signal", _signals.post_save)
 PRE_DELETE = cast("Signal", _signals.pre_delete)
 LOGIN_FAILED = cast("Signal", user_login_failed)
 REQUEST_EXCEPTION = cast("Signal", got_request_exception)
+REQUEST_STARTED = cast("Signal", request_started)
 # Which variables of coroutines are sensitive, by the hash of their place: Django 5 has these.
 ASYNC_MARKS = cast(
     "Mapping[int, str | tuple[str, ...]]",
