@@ -219,24 +219,40 @@ def _stop(process: Process) -> tuple[float, int]:
 
 
 def frozen_longer_than_its_lease(site: Site, _seed: int) -> Tally:
-    """Freeze a worker, let another take over, and let the first one go on."""
-    site.relay.become(slow_s=2.0)
-    site.relay.at_messages(["slow_ack"] * CONNECTIONS)
-    count = site.count(200, 40)
-    site.enqueue(count)
+    """Freeze a worker, let another take over, and wake the first one with a refusal to tell.
+
+    The other one has the same deliveries in hand at that moment: their state alone would let the
+    refusal in, and only the number of the claim keeps it out.
+    """
+    site.relay.become(slow_s=3.0)
+    site.relay.at_messages(["slow_554"] * CONNECTIONS, then="hang_kept")
+    contested = set(site.enqueue(CONNECTIONS))
     frozen = site.work()
-    wait_for(lambda: len(site.begun) == CONNECTIONS, "a content on each connection")
-    site.disrupt("SIGSTOP", CONNECTIONS)
+    wait_for(lambda: site.begun == contested, "a content on each connection")
     frozen.signal(signal.SIGSTOP)
+    wait_for(lambda: site.relay.evidence.refused == contested, "refusals that nobody hears yet")
     other = site.work()
-    site.wait_for_states(sent=count)
+    site.relay.wait_for(CONNECTIONS)
     frozen.signal(signal.SIGCONT)
-    wait_for(lambda: "lease lost" in frozen.log, "the zombie to hear that its lease is lost")
+    in_hand = {State.SENDING: CONNECTIONS}
+    wait_for(lambda: _lost(frozen) >= CONNECTIONS or site.states != in_hand, "the zombie's say")
+    promises = Tally()
+    promises.expect(site.states == in_hand, f"the zombie to change nothing; got {site.states}")
+    site.relay.at_messages([])
+    site.relay.cut()
+    count = CONNECTIONS + len(site.enqueue(site.count(200, 40)))
+    site.wait_until_settled()
     codes = frozen.stop(), other.stop()
-    found = site.tally()
+    # What the other one was cut off from was never acknowledged; the zombie's was never kept.
+    found = _these_twice(site.tally(), CONNECTIONS)
+    found.broken += promises.broken
     found.expect(codes == (0, 0), f"both to end well; got {codes}")
-    found.expect(site.states == {State.SENT: count}, "the zombie to change nothing")
+    found.expect(site.states == {State.SENT: count}, f"everything sent; got {site.states}")
     return found
+
+
+def _lost(process: Process) -> int:
+    return process.log.count("lease lost")
 
 
 def many_workers(site: Site, _seed: int) -> Tally:

@@ -53,6 +53,7 @@ MAIL_FAULTS = [
     (Fault.END_451, "content 451", 0),
     (Fault.END_452, "content 452", 0),
     (Fault.END_554, "content 554", 0),
+    (Fault.SLOW_554, "content 554", 0),
     (Fault.DROP_UNKEPT, "doubtful", 0),
     (Fault.DROP_KEPT, "doubtful", 1),
     (Fault.HANG_KEPT, "doubtful", 1),

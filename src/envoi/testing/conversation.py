@@ -338,7 +338,7 @@ class Conversation:
             self._wire.hang_up()
         if fault is Fault.HANG_KEPT:
             self._wire.hang()
-        if fault is Fault.SLOW_ACK:
+        if fault in {Fault.SLOW_ACK, Fault.SLOW_554}:
             self._wire.flush()
             self._house.stopping.wait(self._traits.slow_s)
         self._note_answer(transaction.recipients, "content", AT_END.get(fault, "250"))

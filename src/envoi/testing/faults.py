@@ -55,6 +55,7 @@ class Fault(StrEnum):
     KEPT_451 = "kept_451"  # keeps the mail and says it did not
     KEPT_421 = "kept_421"
     SLOW_ACK = "slow_ack"  # keeps the mail and answers after `RelayTraits.slow_s`
+    SLOW_554 = "slow_554"  # refuses the content after `RelayTraits.slow_s`
     CLOSE_AFTER_250 = "close_after_250"
     LIE_250 = "lie_250"  # says 250 and throws the mail away
     # When replies get out of step (R13).
@@ -109,6 +110,7 @@ AT_END = {
     Fault.END_451: "451 4.3.0 not just now",
     Fault.END_452: "452 4.3.1 disk full",
     Fault.END_554: "554 5.6.0 content refused",
+    Fault.SLOW_554: "554 5.6.0 content refused, after a long look",
     Fault.KEPT_421: "421 4.3.2 closing, come back later",
     Fault.KEPT_451: "451 4.3.0 not just now",
 }
