@@ -209,7 +209,9 @@ def test_an_event_of_the_kind_is_a_report_whoever_hands_it_over(reporter, faulty
     )
     deliver(mailer)
 
-    assert [kept.message["Subject"] for kept in faulty_relay.kept] == ["[wiki] Oops: TypeError (NEW)"]
+    assert [kept.message["Subject"] for kept in faulty_relay.kept] == [
+        "[wiki] Oops: TypeError (NEW)"
+    ]
 
 
 class Strange(Exception):  # noqa: N818 # its name is in a subject
