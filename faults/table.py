@@ -50,7 +50,7 @@ class Line:
             self.reruns.append(cell.rerun)
 
     def figures(self) -> dict[str, object]:
-        """Return the line as JSON has it."""
+        """Return the line as JSON has it; `is_clean` is null for what was not run here."""
         return {
             "fault": self.row.id,
             "title": self.row.title,
@@ -59,7 +59,8 @@ class Line:
             **asdict(self.tally),
             "seconds": round(self.seconds, 1),
             "not_here": self.not_here,
-            "is_clean": self.is_clean,
+            # What was not run has proved nothing.
+            "is_clean": None if self.is_clean and self.not_here else self.is_clean,
         }
 
 

@@ -13,10 +13,12 @@ from envoi.core.delivery import Delivery, State
 from envoi.core.kind import MailClass
 from envoi.core.reason import Because, Why
 from envoi.outbox.find import Listed
+from faults.cell import Cell, Outcome
 from faults.evidence import Evidence
 from faults.program import listing, main
 from faults.row import Tally
 from faults.rows import ROWS
+from faults.table import lines_of
 from faults.verdict import Disruption, Truth, tally
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +42,7 @@ def test_the_quick_form_finds_nothing_unexcused(tmp_path):
     assert {line["engine"] for line in lines} == {"sqlite", "postgresql"}
     assert {line["fault"] for line in lines} == {row.id for row in ROWS if row.is_quick}
     assert all(line["messages"] or line["not_here"] for line in lines)
+    assert all(line["is_clean"] or line["not_here"] for line in lines)
     # A run in which no fault reached a mail would be clean as well.
     assert sum(line["duplicated_excused"] for line in lines) > 0
 
@@ -297,6 +300,24 @@ def test_a_row_is_clean_only_without_anything_unexcused():
             Tally(broken=["something"]),
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("not_here", "broken", "is_clean"),
+    [("", [], True), ("no such disk", [], None), ("no such disk", ["something"], False)],
+    ids=["run", "not run here", "one round was"],
+)
+def test_what_was_not_run_here_is_not_called_clean(not_here, broken, is_clean):
+    cell = Cell(
+        row_id=ROWS[0].id, engine="sqlite", seed=1, is_quick=False, messages=0, folder="", url="",
+        server="",
+    )  # fmt: skip
+    rounds = [Outcome(tally=Tally(broken=broken)), Outcome(not_here=not_here)]
+
+    [line] = lines_of([(ROWS[0], cell, outcome) for outcome in rounds])
+
+    assert line.figures()["is_clean"] is is_clean
+    assert line.figures()["not_here"] == not_here
 
 
 def test_the_page_names_every_row():
