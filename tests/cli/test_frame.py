@@ -62,7 +62,10 @@ def test_version(home):
         (["usr"], "error: No such command 'usr'. Did you mean 'user'?"),
         (["user", "set"], "error: Missing argument 'USER'."),
         (["user", "list", "--limit", "0"], "error: Invalid value for '--limit'"),
-        (["outbox", "list", "--state", "lost"], "error: Invalid value for '--state'"),
+        (
+            ["outbox", "list", "--state", "lost"],
+            "error: Invalid value for '--state' / '-s': 'lost' is not one of 'queued', 'sending',",
+        ),
         (["outbox", "list", "--nope"], "error: No such option: --nope"),
         (["outbox", "show", "seven"], "error: Invalid value for 'ID'"),
         (["--log-level", "loud", "db", "status"], "error: Invalid value for '--log-level'"),

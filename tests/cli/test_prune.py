@@ -112,6 +112,15 @@ def test_what_is_not_at_its_end_cannot_be_asked_for(any_home, state):
     assert f"got {state}: what is not at its end is never removed" in ended.err
 
 
+def test_a_state_that_does_not_exist_is_told_with_those_that_may_be_asked_for(any_home):
+    ended = any_home.run("prune", "--state", "bogus")
+
+    assert ended.code == ExitCode.USAGE
+    assert ended.err.splitlines()[0] == (
+        "error: --state: expected one of sent, failed, suppressed, cancelled, expired, got bogus"
+    )
+
+
 def test_two_do_not_remove_at_once(any_home, old):
     old(100)
     with any_home.parts() as parts, parts.outbox.transaction() as tx:
@@ -173,6 +182,18 @@ def test_lists_and_a_delivery_say_that_its_content_is_gone(any_home, emptied):
     shown = any_home.run("outbox", "show", emptied)
     assert GONE in shown.out + shown.err
     assert any_home.run("outbox", "show", emptied, "--json").json["content_removed_at_ms"] > 0
+
+
+def test_content_that_was_removed_by_hand_is_not_put_down_to_the_settings_alone(any_home, old):
+    old(8, key="comment-1")
+    any_home.run("prune", "--content", "--older-than", "7d", "--yes")
+
+    shown = any_home.run("outbox", "show", "1", "--raw")
+
+    assert shown.err.rstrip().endswith("(retention.content_days or envoi prune)")
+    assert (
+        "(retention.content_days or envoi prune), its" in any_home.run("explain", "comment-1").err
+    )
 
 
 def test_what_is_gone_is_not_shown_raw(any_home, emptied):

@@ -203,7 +203,8 @@ def _path(command: object, words: Sequence[str]) -> str:
 
 def _misused(err: TyperException, screen: Screen, path: str) -> ExitCode:
     # Called without a command, a group shows its help as the "message".
-    words = err.format_message()
+    # Typer leaves in what Pydantic puts before the words of a check.
+    words = err.format_message().replace(": Value error, ", ": ", 1)
     is_help = words.startswith("\n") or "Usage:" in words
     screen.note(words if is_help else f"error: {words}")
     context = getattr(err, "ctx", None)

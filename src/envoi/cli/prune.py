@@ -1,6 +1,7 @@
 """This room is `envoi prune`: remove what is old, now."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -31,15 +32,16 @@ class _Options:
         ),
     ] = ""
     state: Annotated[
-        list[State],
+        list[str],
         typer.Option(
             "--state",
             "-s",
             metavar="STATE",
             help="Only events all of whose deliveries are in this state: "
             f"{', '.join(_FINAL)}; repeat it for several.",
+            autocompletion=lambda: [*_FINAL],
         ),
-    ] = field(default_factory=list[State])
+    ] = field(default_factory=list[str])
     content: Annotated[
         bool, typer.Option("--content", help="Only words and files; what became of it stays.")
     ] = False
@@ -65,8 +67,9 @@ def prune_now(ctx: typer.Context, options: _Options) -> None:
     Nothing that waits, is held or in doubt is ever removed, nor an event that it belongs to.
     """
     screen = call_of(ctx).screen
+    states = _states(options.state)
     with call_of(ctx).mailer() as mailer:
-        cut = _cut(mailer.parts, options)
+        cut = _cut(mailer.parts, options, states)
         if not options.dry_run:
             _ask(screen, mailer.parts, cut, options)
         is_whole = not (options.older_than or options.state or options.content)
@@ -79,14 +82,16 @@ def prune_now(ctx: typer.Context, options: _Options) -> None:
         screen.line(_line(pruned, is_trial=options.dry_run))
 
 
-def _cut(parts: Parts, options: _Options) -> Cut:
-    is_open = [state for state in options.state if state not in FINAL_STATES]
-    if is_open:
-        raise InputError(
-            f"--state: expected one of {', '.join(_FINAL)}, got {is_open[0]}: what is not at its "
-            "end is never removed"
-        )
-    states = tuple(dict.fromkeys(options.state)) or Cut().states
+def _states(typed: Sequence[str]) -> tuple[State, ...]:
+    for word in typed:
+        if word not in _FINAL:
+            is_open = word in {*State}
+            why = ": what is not at its end is never removed" if is_open else ""
+            raise InputError(f"--state: expected one of {', '.join(_FINAL)}, got {word}{why}")
+    return tuple(State(word) for word in dict.fromkeys(typed)) or Cut().states
+
+
+def _cut(parts: Parts, options: _Options, states: tuple[State, ...]) -> Cut:
     known = retention_of(parts.settings.retention).cut(parts.clock())
     before_ms = known.rows_before_ms
     if options.content:

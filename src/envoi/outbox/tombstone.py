@@ -35,7 +35,10 @@ def why_missing(tx: Tx) -> str:
 def why_empty(removed_at_ms: int) -> str:
     """Return what became of content that is not there any more.
 
+    Both names, because whether a worker's hour or a person was first is not kept.
+
     >>> why_empty(1_800_000_000_000)
-    'its content was removed on 2027-01-15 (retention.content_days)'
+    'its content was removed on 2027-01-15 (retention.content_days or envoi prune)'
     """
-    return f"its content was removed on {day_of(removed_at_ms)} (retention.content_days)"
+    day = day_of(removed_at_ms)
+    return f"its content was removed on {day} (retention.content_days or envoi prune)"
