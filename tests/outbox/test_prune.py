@@ -361,6 +361,23 @@ def test_a_retry_of_what_is_being_removed_is_refused(outbox, other, deliveries):
     assert answers[0].refused_because.startswith("its content was removed on ")
 
 
+def test_a_retry_that_is_not_committed_yet_keeps_the_secrets(outbox, other):
+    """They go when the last delivery of a message is final; here the one that is cancelled."""
+    stored(outbox, [a_delivery(state=State.FAILED), a_delivery("eve@example.org")], sealed=SEALED)
+    [_, waiting] = [item.delivery.id for item in listed(outbox)]
+    cancelled = threading.Thread(
+        target=lambda: outbox.operate(Move.CANCEL, Query(ids=(waiting,)), NOW)
+    )
+    with other.transaction() as tx:
+        assert retried(outbox, tx).is_changed
+        cancelled.start()
+        wait_until_blocked(outbox, cancelled)
+    cancelled.join(30)
+
+    assert [item.delivery.state for item in listed(outbox)] == [State.QUEUED, State.CANCELLED]
+    assert count(outbox, "envoi_sealed") == 1
+
+
 def test_a_retry_between_two_steps_keeps_the_whole_event(outbox, other):
     """Of a delivery that the first of these steps has looked at."""
     ended(outbox, *[State.FAILED] * LARGE)
