@@ -18,7 +18,9 @@ from examples.smtp_sink import open_sink
 from tests.desk import PATIENCE_S, ROOT
 
 KINDS = {
+    "broken_links",
     "cs_comment",
+    "error_digest",
     "error_report",
     "failed_login",
     "held_back",

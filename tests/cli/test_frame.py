@@ -42,7 +42,7 @@ def test_the_promised_commands_are_there():
     promised = {
         "init", "run", "work", "check", "notify", "send", "send-test", "user", "group", "senders",
         "outbox", "explain", "preview", "db", "kinds", "config", "admin", "broadcast", "obj",
-        "incidents",
+        "incidents", "links", "prune", "relay", "report",
     }  # fmt: skip
 
     assert promised == {name.split()[1] for name in HELPS if " " in name}

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from envoi.assembly import Parts, now_ms
+from envoi.cli.db import state_of
 from envoi.cli.findings import Finding, Level
 from envoi.cli.presence import SWITCH, how_to_switch_on
 from envoi.core.delivery import State
 from envoi.errors import OutboxError, SettingsError
-from envoi.outbox import find
+from envoi.outbox import SchemaState, find
 from envoi.relays import DEFAULT, own_keys
 from envoi.transport.courier import CourierCarrier
 from envoi.transport.custom import OwnTransport
@@ -41,8 +42,11 @@ def of_relays(
 
 def _of_lost_mail(parts: Parts) -> Iterator[Finding]:
     """Name the relays that left the settings while mail waits for them."""
-    with suppress(OutboxError), parts.outbox.reading() as tx:  # told as a finding of the outbox
-        waiting = waiting_by_relay(find.stats(tx, now_ms()).counts)
+    with suppress(OutboxError):  # told as a finding of the outbox
+        if state_of(parts.outbox) is not SchemaState.CURRENT:
+            return  # who looks makes no file
+        with parts.outbox.reading() as tx:
+            waiting = waiting_by_relay(find.stats(tx, now_ms()).counts)
         for name in sorted(waiting.keys() - set(parts.relays.names)):
             said = f"{waiting[name]} deliveries wait for it, and the settings have no such relay"
             advice = f"name it in [relays.{name}], or `envoi outbox cancel --transport {name}`"
