@@ -109,12 +109,17 @@ class Witness:
 
     def _frames(self, traceback: TracebackType | None) -> tuple[Frame, ...]:
         calls = list(_calls(traceback))
-        first_shown = len(calls) - self._variables_of
+        told = self._told_of(calls)
         frames = [
-            self._frame(call.tb_frame, call.tb_lineno or 0, has_variables=number >= first_shown)
-            for number, call in enumerate(calls)
+            self._frame(call.tb_frame, call.tb_lineno or 0, has_variables=call in told)
+            for call in calls
         ]
         return tuple(frames)
+
+    def _told_of(self, calls: list[TracebackType]) -> list[TracebackType]:
+        """Return the calls whose variables are shown: the application's, nearest to the error."""
+        own = [call for call in calls if is_own(call.tb_frame.f_code.co_filename)]
+        return (own or calls)[-self._variables_of :] if self._variables_of else []
 
     def _frame(self, frame: FrameType, line: int, *, has_variables: bool) -> Frame:
         path = frame.f_code.co_filename

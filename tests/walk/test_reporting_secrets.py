@@ -1,6 +1,7 @@
 """Sixty secrets in ten places: none of them leaves the process that met the error."""
 
 import dataclasses
+import json
 import time
 
 import pytest
@@ -174,6 +175,22 @@ def test_they_are_told_where_the_settings_say_so(loud, caplog):
 
     text = told(loud, caplog)
     assert [word for word in ("Zebra", "Giraffe", "= 'Okapi'") if word not in text] == []
+
+
+def test_the_variables_are_those_of_the_applications_calls(make_mailer, caplog):
+    """A library that the application called last would else use up their number."""
+    dumps = {"dump_local_frames": True, "dump_local_frames_count": 1}
+    mailer = make_mailer(errors={**ERRORS, **dumps})
+
+    def fail():
+        animal = "Oka" + "pi"
+        return json.loads(animal[:0])
+
+    with pytest.raises(json.JSONDecodeError) as caught:
+        fail()
+    mailer.report(caught.value, wait_s=60)
+
+    assert "animal = 'Okapi'" in told(mailer, caplog)
 
 
 class Slow(Exception):  # noqa: N818 # its name is in a subject
