@@ -195,7 +195,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "errors.dump_local_frames_count",
         readers.integers(1, 100),
-        "Of how many of the application's own calls, nearest the error first. Many make long mails.",
+        "Of how many of the application's own calls, nearest the error first. Many are long.",
     ),
     Row(
         "errors.not_found",
