@@ -288,8 +288,8 @@ class SmtpCarrier:
         for line in tuple(self._stirred):
             if line.session.has_news:
                 self._hear_of(line)
-            elif line.is_worn and line.session.is_idle:
-                # Its last reply, to a lone dot, was about no mail.
+            elif line.session.is_idle and (line.is_worn or self._pool.has_excess):
+                # Worn by a last reply about no mail (a lone dot), or more than its share.
                 line.leave()
         if self._pool.is_down and not was_down:
             # What was given back on the connections before this one.
@@ -310,7 +310,7 @@ class SmtpCarrier:
             trouble = self._pool.bury(line)
             if trouble is not None:
                 self._note(trouble)
-        elif line.is_worn and session.is_idle:
+        elif session.is_idle and (line.is_worn or self._pool.has_excess):
             line.leave()
 
     def _judge(self, line: Line, held: _Held, finished: Finished) -> None:

@@ -164,6 +164,12 @@ class Pool:
         self._barren_count = _MAX_BARREN - 1
         return trouble
 
+    @property
+    def has_excess(self) -> bool:
+        """Whether more are open than may be: another worker counts on them."""
+        going = sum(line.session.is_quitting for line in self.lines)
+        return len(self.lines) - going > self._limit
+
     def expire(self) -> None:
         """End what is late, close what is idle for long or above the limit."""
         now = self._clock()
