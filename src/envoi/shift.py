@@ -167,14 +167,11 @@ class Shift:
         if is_first:
             self._joined_at_ms = now_ms
             self._sign_off_dead()
-        self._parts.outbox.heartbeat(self._post.name, self._post.signs_as, now_ms, self._lease_ms)
-        # Asked for behind the commit: of two that join in one moment at least one sees the other.
-        if is_first and self._is_joining():
+        found = self._parts.outbox.heartbeat(
+            self._post.name, self._post.signs_as, now_ms, self._lease_ms
+        )
+        if is_first and len(found) > 1:
             self._waits_until_ms = now_ms + JOIN_MS
-
-    def _is_joining(self) -> bool:
-        with self._parts.outbox.reading() as tx:
-            return sum(each.transport == self._post.signs_as for each in workers(tx)) > 1
 
     def _sign_off_dead(self) -> None:
         # After a kill -9 the next start must not wait a lease for a share that nobody uses.

@@ -60,12 +60,8 @@ class Presence:
     seen_at_ms: int
 
 
-def heartbeat(tx: Tx, worker: Presence, lease_ms: int, now_ms: int) -> tuple[str, ...]:
-    """Sign on or on again; return the live workers of the transport in a fixed order.
-
-    Each takes its share of the relay's connections by its place in that order. Workers not seen
-    for a lease are dead and removed.
-    """
+def heartbeat(tx: Tx, worker: Presence, lease_ms: int, now_ms: int) -> None:
+    """Sign on or on again; workers not seen for a lease are dead and removed."""
     clock = st.sql(tx.dialect).clock
     params = {"now_ms": now_ms, "lease_ms": lease_ms, "transport": worker.transport}
     tx.execute(
@@ -78,11 +74,6 @@ def heartbeat(tx: Tx, worker: Presence, lease_ms: int, now_ms: int) -> tuple[str
         ON CONFLICT (id) DO UPDATE SET seen_at_ms = excluded.seen_at_ms""",  # noqa: S608 # same
         {**params, "id": worker.name, "host": worker.host, "pid": worker.pid},
     )
-    rows = tx.execute(
-        "SELECT id FROM envoi_worker WHERE transport = :transport ORDER BY started_at_ms, id",
-        params,
-    )
-    return tuple(str(row[0]) for row in rows)
 
 
 def sign_off(tx: Tx, worker: str) -> None:

@@ -226,7 +226,11 @@ class Outbox:
     # What workers share.
 
     def heartbeat(self, worker: str, transport: str, now_ms: int, lease_ms: int) -> tuple[str, ...]:
-        """Sign on or on again; return the live workers of the transport in a fixed order."""
+        """Sign on or on again; return the live workers of the transport in a fixed order.
+
+        They are read behind the commit: of two that join in one moment at least one sees the
+        other.
+        """
         presence = relay.Presence(
             name=worker,
             host=socket.gethostname(),
@@ -235,7 +239,9 @@ class Outbox:
             seen_at_ms=now_ms,
         )
         with self.transaction(is_synced=False) as tx:
-            return relay.heartbeat(tx, presence, lease_ms, now_ms)
+            relay.heartbeat(tx, presence, lease_ms, now_ms)
+        with self.reading() as tx:
+            return tuple(each.name for each in relay.workers(tx) if each.transport == transport)
 
     def sign_off(self, worker: str) -> None:
         """Leave the live workers."""
