@@ -3,7 +3,7 @@
 import pytest
 
 from tests.machines.cluster import Cluster
-from tests.processes.site import Site, wait_until
+from tests.processes.site import wait_until
 
 pytestmark = pytest.mark.postgresql
 
@@ -15,13 +15,6 @@ def cluster():
     cluster = Cluster(has_standby=False)
     yield cluster
     cluster.close()
-
-
-@pytest.fixture
-def site(cluster, tmp_path, faulty_relay):
-    site = Site(tmp_path, cluster.url, faulty_relay, {})
-    yield site
-    site.close()
 
 
 def test_a_database_that_crashes_again_and_again_loses_and_repeats_nothing(cluster, site):

@@ -21,13 +21,6 @@ def cluster():
     cluster.close()
 
 
-@pytest.fixture
-def site(cluster, tmp_path, faulty_relay):
-    site = Site(tmp_path, cluster.url, faulty_relay, {})
-    yield site
-    site.close()
-
-
 def test_a_standby_promoted_while_mail_goes_loses_and_repeats_nothing(cluster, site):
     site.relay.messages.play(["slow_ack"] * 40)
     site.send(1_000)
